@@ -1,0 +1,213 @@
+//! People's accounts: [`signup`], [`signin`], the proof of an address ([`verification`]), and what may stand in their
+//! fields.
+
+pub mod signin;
+pub mod signup;
+pub mod verification;
+
+use chrono::TimeDelta;
+use shared::config::Config;
+use shared::db::{DbError, Tx};
+use shared::ids::UserId;
+use shared::problem::FieldError;
+use shared::referrals::cached;
+use shared::referrals::store::{self, Refusal};
+use shared::revocations::{Kind, revoke};
+use shared::{Platform, audit, execute};
+
+/// Longer than any entry of the cache may live that was read before a deletion.
+const INVALIDATION_LIFE: TimeDelta = TimeDelta::seconds(150);
+
+/// The longest given or family name, in characters.
+pub const MAX_NAME: usize = 64;
+
+/// Deletes an account with all that hangs on it, and ends its sessions and tokens, in the caller's transaction. Those
+/// who signed up with its codes keep their accounts.
+pub async fn delete(tx: &mut Tx, platform: &Platform, user_id: UserId, why: &'static str) -> Result<(), DbError> {
+    crate::sessions::end_all_of(tx, platform, user_id).await?;
+    revoke(tx, platform, Kind::User, &user_id.to_string()).await?;
+    if platform.cache.keeps_entries()
+        && let Some(code) = store::active_of(tx, user_id).await?
+    {
+        // The referral API, which may hold the code in its cache, delivers what is queued here within a second.
+        let now = platform.clock.now();
+        for entry in cached::Entry::of(&code) {
+            execute!(
+                tx,
+                "INSERT INTO cache_invalidations (cache_key, created_at, expires_at) VALUES ($1, $2, $3) \
+                 ON CONFLICT (cache_key) DO UPDATE SET created_at = $2, expires_at = $3",
+                entry.to_string(),
+                now,
+                now + INVALIDATION_LIFE
+            )?;
+        }
+    }
+    audit::record(tx, platform, "account.deleted", Some(user_id), None, serde_json::json!({"why": why})).await?;
+    execute!(tx, "DELETE FROM users WHERE id = $1", user_id)?;
+    Ok(())
+}
+
+/// What is wrong with one field of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    EmailInvalid,
+    /// The inline check says that mail to it goes nowhere.
+    EmailUndeliverable,
+    /// The inline check says that it comes from a throw-away service.
+    EmailDisposable,
+    EmailTaken,
+    PasswordShort {
+        min: u32,
+    },
+    PasswordLong,
+    GivenName,
+    FamilyName,
+    Locale,
+    ReferralCode(Refusal),
+}
+
+impl Fault {
+    /// The field's name, in JSON and in forms.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::EmailInvalid | Self::EmailUndeliverable | Self::EmailDisposable | Self::EmailTaken => "email",
+            Self::PasswordShort { .. } | Self::PasswordLong => "password",
+            Self::GivenName => "given_name",
+            Self::FamilyName => "family_name",
+            Self::Locale => "locale",
+            Self::ReferralCode(_) => "referral_code",
+        }
+    }
+
+    /// The message that tells a person, with its argument.
+    pub fn message(self) -> (&'static str, Option<u32>) {
+        match self {
+            Self::EmailInvalid => ("fault-email-invalid", None),
+            Self::EmailUndeliverable => ("fault-email-undeliverable", None),
+            Self::EmailDisposable => ("fault-email-disposable", None),
+            Self::EmailTaken => ("fault-email-taken", None),
+            Self::PasswordShort { min } => ("fault-password-short", Some(min)),
+            Self::PasswordLong => ("fault-password-long", None),
+            Self::GivenName | Self::FamilyName => ("fault-name", Some(MAX_NAME as u32)),
+            Self::Locale => ("fault-locale", None),
+            Self::ReferralCode(refusal) => (refusal_message(refusal), None),
+        }
+    }
+}
+
+/// The message that tells a person why a referral code does not serve.
+pub fn refusal_message(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Unknown => "refusal-unknown",
+        Refusal::Expired => "refusal-expired",
+        Refusal::Deleted => "refusal-deleted",
+        Refusal::Exhausted => "refusal-exhausted",
+        Refusal::SelfReferral => "refusal-self",
+    }
+}
+
+impl From<Fault> for FieldError {
+    fn from(fault: Fault) -> Self {
+        let detail = match fault {
+            Fault::EmailInvalid => "is not an email address; write it like name@example.com".to_owned(),
+            Fault::EmailUndeliverable => "does not take mail; check it for a typing mistake".to_owned(),
+            Fault::EmailDisposable => "is of a throw-away service; use one you keep".to_owned(),
+            Fault::EmailTaken => "has an account already".to_owned(),
+            Fault::PasswordShort { min } => format!("must have {min} characters or more"),
+            Fault::PasswordLong => format!("may have {} bytes at most", crate::passwords::MAX_BYTES),
+            Fault::GivenName | Fault::FamilyName => {
+                format!("may have {MAX_NAME} characters at most, none of them control characters or parts of an address")
+            }
+            Fault::Locale => "must be a language tag such as en or ru-RU".to_owned(),
+            Fault::ReferralCode(refusal) => refusal.to_string(),
+        };
+        Self::body(fault.field(), detail)
+    }
+}
+
+/// A name as typed, without the spaces around it; empty is absent. `Err` when it can't be one.
+///
+/// Names are shown to strangers and stand in mails to them, so what a mail program would make a link of is refused:
+/// nobody's name may serve to advertise.
+pub fn name(text: Option<&str>) -> Result<Option<String>, ()> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let strange = |c: char| {
+        c.is_control() || "/\\@:<>{}[]|=\u{2028}\u{2029}".contains(c) || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c)
+    };
+    if text.chars().count() > MAX_NAME || text.chars().any(strange) || looks_like_a_host(text) {
+        return Err(());
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// Two or more letters on either side of a dot: `example.com`, not `J. R. R.`.
+fn looks_like_a_host(text: &str) -> bool {
+    text.split_whitespace().any(|word| {
+        let labels: Vec<&str> = word.split('.').collect();
+        labels.windows(2).any(|pair| pair.iter().all(|label| label.chars().filter(|c| c.is_alphanumeric()).count() > 1))
+    })
+}
+
+/// A new password against the policy: long enough, and short enough to be hashed whole. Nothing else makes one better
+/// (NIST SP 800-63B §3.1.1.2).
+pub fn check_password(password: &str, config: &Config) -> Result<(), Fault> {
+    let min = config.passwords.min_length;
+    if password.len() > crate::passwords::MAX_BYTES {
+        Err(Fault::PasswordLong)
+    } else if password.chars().count() < min as usize {
+        Err(Fault::PasswordShort { min })
+    } else {
+        Ok(())
+    }
+}
+
+/// A language tag (BCP 47) as we keep it; empty is absent.
+pub fn locale(text: Option<&str>) -> Result<Option<String>, Fault> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let plain = text.split(['-', '_']).all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+    if text.len() > 35 || !plain {
+        return Err(Fault::Locale);
+    }
+    Ok(Some(text.replace('_', "-")))
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A state for this crate's tests, with passwords that cost next to nothing.
+
+    use shared::Platform;
+
+    use crate::AppState;
+
+    /// What makes passwords cheap; add to the overrides of a test's store.
+    pub(crate) const CHEAP: &[(&str, &str)] = &[("PASSWORDS__MEMORY_KIB", "64"), ("PASSWORDS__ITERATIONS", "1")];
+
+    pub(crate) async fn state(platform: &Platform) -> AppState {
+        AppState::new(platform.clone()).await.expect("the state is made")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_names_and_nothing_that_could_advertise() {
+        assert_eq!(name(Some("  Ann-Marie O’Neill ")), Ok(Some("Ann-Marie O’Neill".into())));
+        assert_eq!(name(Some("J. R. R.")), Ok(Some("J. R. R.".into())));
+        assert_eq!(name(Some("J.R.R.")), Ok(Some("J.R.R.".into())));
+        assert_eq!(name(Some("Мария Ивановна")), Ok(Some("Мария Ивановна".into())));
+        assert_eq!(name(Some("  ")), Ok(None));
+        assert_eq!(name(None), Ok(None));
+        for bad in ["https://x", "buy at cheap.example now", "a@b", "line\nbreak", "\u{202e}abc", &"a".repeat(65)] {
+            assert_eq!(name(Some(bad)), Err(()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_locale_is_a_language_tag() {
+        assert_eq!(locale(Some("ru_RU")), Ok(Some("ru-RU".into())));
+        assert_eq!(locale(Some("")), Ok(None));
+        assert_eq!(locale(Some("<script>")), Err(Fault::Locale));
+    }
+}

@@ -1,0 +1,130 @@
+//! Signing in with a password: one answer, after one amount of work, for a wrong password and for an account that does
+//! not exist.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use shared::db::{Conn, DbError};
+use shared::email::Email;
+use shared::http::ClientIp;
+use shared::limits::Limited;
+use shared::ids::UserId;
+use shared::users::{self, User};
+use shared::{audit, execute, fetch_optional};
+
+use crate::AppState;
+use crate::passwords::PasswordError;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The limit on failures for one account.
+const FAILURES: &str = "signin-failures";
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// No such account, or not its password. Callers must not try to tell them apart.
+    #[error("the address or the password is wrong")]
+    Refused,
+    #[error("too many attempts; again in {0:?}")]
+    Limited(Duration),
+    #[error("too many passwords wait to be verified; again in {0:?}")]
+    Busy(Duration),
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<Limited> for SignInError {
+    fn from(limited: Limited) -> Self {
+        Self::Limited(limited.retry_after)
+    }
+}
+
+/// Whose address and password are these? `via` names the way in for the audit (`login`, `password_grant`).
+///
+/// # Errors
+/// [`SignInError::Refused`] without telling why; limits by client address and by account.
+pub async fn authenticate(
+    state: &AppState,
+    email: &str,
+    password: &str,
+    ip: &ClientIp,
+    via: &'static str,
+) -> Result<User, SignInError> {
+    let platform = &state.platform;
+    let limits = &platform.config.limits;
+    platform.limits.check("signin", &ip.bucket(), limits.signins_per_minute, MINUTE).await?;
+
+    let email_key = Email::parse(email).map(|email| email.key).ok();
+    // Counted by what was typed, so that accounts that don't exist run into the same limit.
+    let account = Sha256::digest(email_key.as_deref().unwrap_or_else(|| email.trim()).as_bytes());
+    let most = limits.failures_per_account_per_minute;
+    platform.limits.is_reached(FAILURES, &account, most).await?;
+
+    let mut conn = platform.db.read().await?;
+    let found = match &email_key {
+        Some(key) => credentials(&mut conn, key).await?,
+        // The same look-up, which finds nothing.
+        None => credentials(&mut conn, "").await?,
+    };
+    drop(conn);
+    let phc = found.as_ref().map(|(_, phc)| phc.as_str());
+    let right = match state.passwords.verify(phc, password).await {
+        Ok(right) => right,
+        Err(PasswordError::Busy { retry_after }) => return Err(SignInError::Busy(retry_after)),
+        Err(error) => {
+            tracing::error!(%error, user = ?found.as_ref().map(|(user, _)| user.id), "a sign-in is refused");
+            false
+        }
+    };
+    // Of many guesses at once, those that end after the limit was reached are told nothing, not even if they are right.
+    let told = match right {
+        true => platform.limits.is_reached(FAILURES, &account, most).await,
+        false => platform.limits.check(FAILURES, &account, most, MINUTE).await,
+    };
+    let user = found.as_ref().map(|(user, _)| user.id);
+    let Some((user, phc)) = found.filter(|_| right && told.is_ok()) else {
+        let mut tx = platform.db.begin().await?;
+        audit::record(&mut tx, platform, "signin.failed", user, None, serde_json::json!({"via": via})).await?;
+        tx.commit().await?;
+        told?;
+        return Err(SignInError::Refused);
+    };
+
+    let rehashed = if state.passwords.needs_rehash(&phc) { state.passwords.hash(password).await.ok() } else { None };
+    let mut tx = platform.db.begin().await?;
+    if let Some(rehashed) = rehashed {
+        // Only if it is still the one that was verified: a password changed meanwhile stays changed.
+        execute!(
+            &mut tx,
+            "UPDATE password_credentials SET phc = $3, updated_at = $4 WHERE user_id = $1 AND phc = $2",
+            user.id,
+            &phc,
+            &rehashed,
+            platform.clock.now()
+        )?;
+    }
+    audit::record(&mut tx, platform, "signin.succeeded", Some(user.id), None, serde_json::json!({"via": via})).await?;
+    tx.commit().await?;
+    Ok(user)
+}
+
+async fn credentials(conn: &mut Conn, email_key: &str) -> Result<Option<(User, String)>, DbError> {
+    let row: Option<(UserId, String)> = fetch_optional!(
+        conn,
+        (UserId, String),
+        "SELECT u.id, c.phc FROM users u JOIN password_credentials c ON c.user_id = u.id WHERE u.email_key = $1",
+        email_key
+    )?;
+    match row {
+        Some((id, phc)) => Ok(users::by_id(conn, id).await?.map(|user| (user, phc))),
+        None => {
+            users::by_id(conn, UserId(uuid::Uuid::nil())).await?;
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "signin_tests.rs"]
+mod tests;

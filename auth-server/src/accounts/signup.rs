@@ -1,0 +1,330 @@
+//! Signing up: the account, its password, the referral and the use of the code, in one transaction.
+//!
+//! With `accounts.email_verification = required` nothing of that exists before the address is confirmed, and the answer
+//! is the same, after the same work, whether the address was free or taken.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sha2::{Digest, Sha256};
+use shared::config::{EmailVerification, EnrichmentProvider};
+use shared::db::{Conn, DbError, Tx};
+use shared::email::Email;
+use shared::http::ClientIp;
+use shared::idempotency::Idempotent;
+use shared::ids::{PendingSignupId, UserId};
+use shared::limits::Limited;
+use shared::outbox::{self, Job};
+use shared::referrals::cached;
+use shared::referrals::code::CodeKey;
+use shared::referrals::store::{self, Refusal};
+use shared::users::{self, NewUser};
+use shared::{Platform, audit, execute};
+
+use super::{Fault, check_password, locale, name};
+use crate::AppState;
+use crate::outside::hunter::{EmailVerdict, Reason, inline_email_check};
+use crate::passwords::PasswordError;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Confirmations mailed to one address an hour: nobody's mailbox is filled by somebody else's sign-ups.
+const MAILS_PER_ADDRESS_AND_HOUR: u64 = 5;
+
+/// What a person typed. Empty is absent.
+#[derive(Clone, Default)]
+pub struct NewAccount {
+    pub email: String,
+    pub password: String,
+    pub given_name: Option<String>,
+    pub family_name: Option<String>,
+    pub referral_code: Option<String>,
+    pub locale: Option<String>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is an account, usable at once.
+    Created { id: UserId, email: String, referred: bool },
+    /// A mail is on its way, and says more than we tell here.
+    VerificationRequired,
+}
+
+/// Why nothing came of it. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpError {
+    #[error("fields are not valid: {0:?}")]
+    Invalid(Vec<Fault>),
+    #[error("this address has an account already")]
+    TakenEmail,
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    #[error("too many passwords wait to be hashed")]
+    Busy(Duration),
+    /// The same `Idempotency-Key` was used a moment ago, and its answer is kept by now.
+    #[error("the answer is there already")]
+    AnsweredAlready,
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<PasswordError> for SignUpError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy { retry_after } => Self::Busy(retry_after),
+            PasswordError::TooLong => Self::Invalid(vec![Fault::PasswordLong]),
+            PasswordError::Stored => Self::Busy(MINUTE),
+        }
+    }
+}
+
+/// Fields that were read.
+struct Checked {
+    email: Email,
+    given_name: Option<String>,
+    family_name: Option<String>,
+    locale: Option<String>,
+    code: Option<CodeKey>,
+}
+
+/// Signs a person up.
+///
+/// # Errors
+/// Every fault of every field at once; a taken address (never when verification is required); a limit; a store.
+pub async fn sign_up(state: &AppState, account: NewAccount, ip: &ClientIp) -> Result<Outcome, SignUpError> {
+    sign_up_once(state, account, ip, None).await
+}
+
+/// What to keep for a repeated `Idempotency-Key`: the answer to an outcome, as status and body.
+pub struct Keep<'a> {
+    pub key: &'a Idempotent,
+    pub answer: fn(&Outcome) -> (u16, serde_json::Value),
+}
+
+/// The same, keeping the answer in the transaction that does the work.
+pub async fn sign_up_once(
+    state: &AppState,
+    account: NewAccount,
+    ip: &ClientIp,
+    keep: Option<Keep<'_>>,
+) -> Result<Outcome, SignUpError> {
+    let platform = &state.platform;
+    let config = &platform.config;
+    platform.limits.check("signup", &ip.bucket(), config.limits.signups_per_minute, MINUTE).await?;
+    let checked = check(platform, &account)?;
+    let required = config.accounts.email_verification == EmailVerification::Required;
+
+    // Looked at before the work of hashing; what counts is the transaction.
+    let mut conn = platform.db.read().await?;
+    if let Some(refusal) = refusal(&mut conn, platform, checked.code.as_ref()).await? {
+        return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)]));
+    }
+    let taken = users::by_email(&mut conn, &checked.email.key).await?;
+    drop(conn);
+    if taken.is_some() && !required {
+        return Err(SignUpError::TakenEmail);
+    }
+    if config.verification.inline {
+        match inline_email_check(state, &checked.email).await {
+            EmailVerdict::Accept => {}
+            EmailVerdict::Refuse(Reason::Invalid) => return Err(SignUpError::Invalid(vec![Fault::EmailUndeliverable])),
+            EmailVerdict::Refuse(Reason::Disposable) => {
+                return Err(SignUpError::Invalid(vec![Fault::EmailDisposable]));
+            }
+        }
+    }
+    let phc = state.passwords.hash(&account.password).await?;
+
+    if required {
+        let may_mail = may_mail(platform, &checked.email).await;
+        let mut tx = platform.db.begin().await?;
+        await_confirmation(&mut tx, platform, checked, account.referral_code, &phc, may_mail).await?;
+        let outcome = Outcome::VerificationRequired;
+        keep_answer(&mut tx, platform, keep, &outcome).await?;
+        tx.commit().await?;
+        state.outside.wake();
+        return Ok(outcome);
+    }
+
+    let code = checked.code.clone();
+    let mut tx = platform.db.begin().await?;
+    let outcome = create(&mut tx, state, checked, &phc).await?;
+    keep_answer(&mut tx, platform, keep, &outcome).await?;
+    tx.commit().await?;
+    if let Some(code) = code {
+        // The account is there: whatever the cache says of the code's counter, it passes in seconds.
+        let _ = cached::refresh(platform, &code).await;
+    }
+    state.outside.wake();
+    Ok(outcome)
+}
+
+async fn keep_answer(
+    tx: &mut Tx,
+    platform: &Platform,
+    keep: Option<Keep<'_>>,
+    outcome: &Outcome,
+) -> Result<(), SignUpError> {
+    let Some(keep) = keep else { return Ok(()) };
+    let (status, answer) = (keep.answer)(outcome);
+    match keep.key.keep(tx, platform, status, &answer).await {
+        Err(error) if error.is_unique_violation() => Err(SignUpError::AnsweredAlready),
+        kept => Ok(kept?),
+    }
+}
+
+/// Every fault that can be told without asking anyone.
+fn check(platform: &Platform, account: &NewAccount) -> Result<Checked, SignUpError> {
+    let mut faults = vec![];
+    let email = Email::parse(&account.email).map_err(|_| faults.push(Fault::EmailInvalid)).ok();
+    if let Err(fault) = check_password(&account.password, &platform.config) {
+        faults.push(fault);
+    }
+    let given_name = name(account.given_name.as_deref()).unwrap_or_else(|()| {
+        faults.push(Fault::GivenName);
+        None
+    });
+    let family_name = name(account.family_name.as_deref()).unwrap_or_else(|()| {
+        faults.push(Fault::FamilyName);
+        None
+    });
+    let locale = locale(account.locale.as_deref()).unwrap_or_else(|fault| {
+        faults.push(fault);
+        None
+    });
+    let code = match account.referral_code.as_deref().map(str::trim).filter(|code| !code.is_empty()) {
+        None => None,
+        Some(text) => {
+            let key = CodeKey::fold(text);
+            if key.is_none() {
+                faults.push(Fault::ReferralCode(Refusal::Unknown));
+            }
+            key
+        }
+    };
+    match email {
+        Some(email) if faults.is_empty() => Ok(Checked { email, given_name, family_name, locale, code }),
+        _ => Err(SignUpError::Invalid(faults)),
+    }
+}
+
+/// Why `code` would not serve just now, as far as it can be told without knowing who asks.
+async fn refusal(conn: &mut Conn, platform: &Platform, code: Option<&CodeKey>) -> Result<Option<Refusal>, DbError> {
+    let Some(key) = code else { return Ok(None) };
+    Ok(match store::by_key(conn, key).await? {
+        None => Some(Refusal::Unknown),
+        Some(code) => store::refusal(&code, platform.clock.now()),
+    })
+}
+
+/// The account, its password, its jobs, and last the code: its row stays locked until the commit.
+async fn create(tx: &mut Tx, state: &AppState, checked: Checked, phc: &str) -> Result<Outcome, SignUpError> {
+    let platform = &state.platform;
+    let id = UserId::new(&platform.random, &platform.clock);
+    let Checked { email, given_name, family_name, locale, code } = checked;
+    let user = NewUser { id, email, email_verified_at: None, given_name, family_name, locale };
+    insert(tx, platform, &user, phc).await.map_err(|error| {
+        if error.is_unique_violation() { SignUpError::TakenEmail } else { error.into() }
+    })?;
+    let locale = user.locale.clone().unwrap_or_else(|| "en".into());
+    outbox::enqueue(tx, platform, &Job::VerifyEmail { user_id: id, locale }).await?;
+    ask_outside(tx, platform, id).await?;
+    let referred = match &code {
+        None => false,
+        Some(key) => match store::redeem(tx, platform, key, id, &user.email.canonical, false).await? {
+            Ok(_) => true,
+            Err(refusal) => return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)])),
+        },
+    };
+    Ok(Outcome::Created { id, email: user.email.display, referred })
+}
+
+/// The rows of a new account: also what a confirmation makes.
+pub(super) async fn insert(tx: &mut Tx, platform: &Platform, user: &NewUser, phc: &str) -> Result<(), DbError> {
+    let now = platform.clock.now();
+    users::insert(tx, user, now).await?;
+    execute!(
+        tx,
+        "INSERT INTO password_credentials (user_id, phc, updated_at) VALUES ($1, $2, $3)",
+        user.id,
+        phc,
+        now
+    )?;
+    audit::record(tx, platform, "account.created", Some(user.id), None, serde_json::json!({})).await
+}
+
+/// What is asked of outside services about a new person, after the commit.
+pub(super) async fn ask_outside(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result<(), DbError> {
+    let config = &platform.config;
+    let hunter = config.verification.api_key.is_some();
+    let clearbit = config.enrichment.api_key.is_some();
+    if hunter {
+        outbox::enqueue(tx, platform, &Job::CheckEmail { user_id }).await?;
+    }
+    let enriched = match config.enrichment.provider {
+        EnrichmentProvider::Off => false,
+        EnrichmentProvider::Clearbit => clearbit,
+        EnrichmentProvider::Hunter => hunter,
+        EnrichmentProvider::Auto => clearbit || hunter,
+    };
+    if enriched {
+        outbox::enqueue(tx, platform, &Job::Enrich { user_id }).await?;
+    }
+    Ok(())
+}
+
+async fn may_mail(platform: &Platform, email: &Email) -> bool {
+    let key = Sha256::digest(email.key.as_bytes());
+    platform.limits.check("signup-mail", &key, MAILS_PER_ADDRESS_AND_HOUR, HOUR).await.is_ok()
+}
+
+/// Puts the sign-up down until its address is confirmed. The same rows are written whether or not the address is
+/// taken; what differs is which mail is asked for.
+///
+/// An account whose owner never proved this address takes nothing from who can: they are mailed a confirmation, and
+/// with it the account becomes theirs ([`super::verification::confirm`]).
+async fn await_confirmation(
+    tx: &mut Tx,
+    platform: &Platform,
+    checked: Checked,
+    referral_code: Option<String>,
+    phc: &str,
+    may_mail: bool,
+) -> Result<(), DbError> {
+    let now = platform.clock.now();
+    let id = PendingSignupId::new(&platform.random, &platform.clock);
+    let hours = i64::try_from(platform.config.accounts.verification_hours).unwrap_or(i64::MAX);
+    let expires_at = now + TimeDelta::try_hours(hours).unwrap_or(TimeDelta::days(365));
+    let locale = checked.locale.clone().unwrap_or_else(|| "en".into());
+    execute!(
+        tx,
+        "INSERT INTO pending_signups (id, email, email_key, phc, given_name, family_name, locale, referral_code, \
+         created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        id,
+        &checked.email.display,
+        &checked.email.key,
+        phc,
+        checked.given_name.as_deref(),
+        checked.family_name.as_deref(),
+        checked.locale.as_deref(),
+        checked.code.as_ref().and(referral_code.as_deref()),
+        now,
+        expires_at
+    )?;
+    // Read here and not before, so that of two sign-ups at once neither is told an old story.
+    let owner = users::by_email(tx, &checked.email.key).await?;
+    let job = match owner {
+        Some(owner) if owner.email_verified_at.is_some() => Job::AlreadyRegistered { user_id: owner.id, locale },
+        _ => Job::ConfirmSignup { pending_signup_id: id, locale },
+    };
+    if may_mail {
+        outbox::enqueue(tx, platform, &job).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "signup_tests.rs"]
+mod tests;

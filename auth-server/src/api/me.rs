@@ -1,0 +1,315 @@
+//! `GET, PATCH, DELETE /api/v1/me`: a person's own account, through our own apps.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use shared::db::{Conn, DbError};
+use shared::http::Json;
+use shared::ids::UserId;
+use shared::problem::{FieldError, Problem};
+use shared::users::{self, User};
+use shared::{audit, execute, fetch_optional};
+use sqlx::types::Json as SqlJson;
+use utoipa::ToSchema;
+
+use crate::AppState;
+use crate::accounts::{self, Fault};
+use crate::protocol::bearer::{Caller, Challenge};
+
+/// How fresh a sign-in must be to delete the account.
+const FRESH: TimeDelta = TimeDelta::minutes(5);
+
+/// An account, as its owner sees it.
+#[derive(Serialize, ToSchema)]
+pub struct Me {
+    id: UserId,
+    #[schema(example = "ann@example.com")]
+    email: String,
+    #[schema(example = true)]
+    email_verified: bool,
+    #[schema(example = "Ann")]
+    given_name: Option<String>,
+    #[schema(example = "Lee")]
+    family_name: Option<String>,
+    #[schema(example = "en")]
+    locale: Option<String>,
+    /// May others look up this person's referral code by email address?
+    discoverable: bool,
+    created_at: DateTime<Utc>,
+    /// Who invited this person, if anyone.
+    referred_by: Option<Referrer>,
+    /// What the verification of the address found, once it ran.
+    email_check: Option<EmailCheck>,
+    /// What was found out about the person after sign-up, once it ran.
+    enrichment: Option<Enrichment>,
+}
+
+/// Who invited a person.
+#[derive(Serialize, ToSchema)]
+pub struct Referrer {
+    /// Absent when they gave no name.
+    #[schema(example = "Bob Ray")]
+    display_name: Option<String>,
+}
+
+/// What the email verification service said.
+#[derive(Serialize, ToSchema)]
+pub struct EmailCheck {
+    #[schema(example = "hunter")]
+    source: String,
+    #[schema(example = "valid")]
+    status: String,
+    #[schema(example = 97)]
+    score: Option<i64>,
+    /// Did the answer give reason to doubt the address?
+    flagged: bool,
+    checked_at: DateTime<Utc>,
+}
+
+/// What the enrichment service said.
+#[derive(Serialize, ToSchema)]
+pub struct Enrichment {
+    #[schema(example = "clearbit")]
+    source: String,
+    #[schema(example = "found")]
+    status: String,
+    fetched_at: DateTime<Utc>,
+    /// The person and their company, as the service described them.
+    #[schema(value_type = Object)]
+    answer: Value,
+}
+
+/// What to change; absent fields stay as they are, `null` and empty names are removed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "Ann", max_length = 64)]
+    given_name: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "Lee", max_length = 64)]
+    family_name: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "ru", max_length = 35)]
+    locale: Option<Option<String>>,
+    #[serde(default)]
+    discoverable: Option<bool>,
+}
+
+/// Tells `null` from absent.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Why there is no answer: the token's fault or the request's.
+pub enum Failure {
+    Token(Challenge),
+    Problem(Problem),
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Token(challenge) => challenge.into_response(),
+            Self::Problem(problem) => problem.into_response(),
+        }
+    }
+}
+
+impl From<Challenge> for Failure {
+    fn from(challenge: Challenge) -> Self {
+        Self::Token(challenge)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Self {
+        Self::Problem(error.into())
+    }
+}
+
+/// See your account
+#[utoipa::path(
+    get, path = "/api/v1/me", tag = "Account", operation_id = "getMe",
+    security(("oauth2" = ["account:read"]), ("bearer" = [])),
+    responses((status = 200, description = "Your account", body = Me))
+)]
+pub async fn show(State(state): State<AppState>, caller: Caller) -> Result<Json<Me>, Failure> {
+    caller.require("account:read")?;
+    let mut conn = state.platform.db.read().await?;
+    let user = users::by_id(&mut conn, caller.user_id).await?.ok_or(Challenge::Invalid)?;
+    Ok(Json(describe(&mut conn, user).await?))
+}
+
+/// Change your account
+#[utoipa::path(
+    patch, path = "/api/v1/me", tag = "Account", operation_id = "changeMe",
+    security(("oauth2" = ["account:write"]), ("bearer" = [])),
+    request_body = Change,
+    responses(
+        (status = 200, description = "Your account, changed", body = Me),
+        (status = 422, description = "A field is at fault", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn change(
+    State(state): State<AppState>,
+    caller: Caller,
+    Json(change): Json<Change>,
+) -> Result<Json<Me>, Failure> {
+    may_write(&caller)?;
+    let platform = &state.platform;
+    let mut faults = vec![];
+    let mut name = |given: Option<Option<String>>, fault: Fault| {
+        given.map(|text| {
+            accounts::name(text.as_deref()).unwrap_or_else(|()| {
+                faults.push(fault);
+                None
+            })
+        })
+    };
+    let given_name = name(change.given_name, Fault::GivenName);
+    let family_name = name(change.family_name, Fault::FamilyName);
+    let locale = change.locale.map(|text| {
+        accounts::locale(text.as_deref()).unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        })
+    });
+    if !faults.is_empty() {
+        return Err(Problem::validation(faults.into_iter().map(FieldError::from)).into());
+    }
+    let mut tx = platform.db.begin().await?;
+    // One statement, so that two changes at once to different fields both hold.
+    execute!(
+        &mut tx,
+        "UPDATE users SET given_name = CASE WHEN $2 THEN $3 ELSE given_name END, \
+         family_name = CASE WHEN $4 THEN $5 ELSE family_name END, \
+         locale = CASE WHEN $6 THEN $7 ELSE locale END, \
+         discoverable = COALESCE($8, discoverable), updated_at = $9 WHERE id = $1",
+        caller.user_id,
+        given_name.is_some(),
+        given_name.flatten(),
+        family_name.is_some(),
+        family_name.flatten(),
+        locale.is_some(),
+        locale.flatten(),
+        change.discoverable,
+        platform.clock.now()
+    )?;
+    let user = users::by_id(&mut tx, caller.user_id).await?.ok_or(Challenge::Invalid)?;
+    let client = Some(&caller.client_id);
+    audit::record(&mut tx, platform, "account.changed", Some(caller.user_id), client, serde_json::json!({})).await?;
+    let me = describe(&mut tx, user).await?;
+    tx.commit().await?;
+    Ok(Json(me))
+}
+
+/// Delete your account
+///
+/// Wants a sign-in within the last five minutes. Sessions and tokens end at once; those you invited keep their
+/// accounts.
+#[utoipa::path(
+    delete, path = "/api/v1/me", tag = "Account", operation_id = "deleteMe",
+    security(("oauth2" = ["account:write"]), ("bearer" = [])),
+    responses(
+        (status = 204, description = "The account is gone"),
+        (status = 401, description = "The sign-in is not fresh enough: sign in again (RFC 9470)",
+            body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn delete(State(state): State<AppState>, caller: Caller) -> Result<StatusCode, Failure> {
+    may_write(&caller)?;
+    let platform = &state.platform;
+    if caller.auth_time.is_none_or(|at| platform.clock.now() - at > FRESH) {
+        return Err(stale().into());
+    }
+    let mut tx = platform.db.begin().await?;
+    if users::by_id(&mut tx, caller.user_id).await?.is_none() {
+        return Err(Challenge::Invalid.into());
+    }
+    accounts::delete(&mut tx, platform, caller.user_id, "own wish").await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn may_write(caller: &Caller) -> Result<(), Challenge> {
+    caller.require("account:write")?;
+    if caller.first_party { Ok(()) } else { Err(Challenge::Forbidden("accounts are changed by our own apps only")) }
+}
+
+/// RFC 9470 §3: the token is good, the sign-in behind it too old.
+fn stale() -> Problem {
+    let challenge = format!(
+        "Bearer realm=\"referris\", error=\"insufficient_user_authentication\", \
+         error_description=\"a sign-in within the last 5 minutes is needed\", max_age=\"{}\"",
+        FRESH.num_seconds()
+    );
+    let problem = Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "insufficient-user-authentication",
+        "The sign-in is not fresh enough",
+    )
+    .with_detail("sign in again and come back within five minutes");
+    match HeaderValue::from_str(&challenge) {
+        Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
+        Err(_) => problem,
+    }
+}
+
+async fn describe(conn: &mut Conn, user: User) -> Result<Me, DbError> {
+    let referrer: Option<(Option<String>, Option<String>)> = fetch_optional!(
+        conn,
+        (Option<String>, Option<String>),
+        "SELECT u.given_name, u.family_name FROM referrals r JOIN users u ON u.id = r.referrer_id \
+         WHERE r.referral_user_id = $1",
+        user.id
+    )?;
+    let email_check: Option<(String, String, Option<i64>, bool, DateTime<Utc>)> = fetch_optional!(
+        conn,
+        (String, String, Option<i64>, bool, DateTime<Utc>),
+        "SELECT source, status, score, flagged, checked_at FROM email_checks WHERE user_id = $1",
+        user.id
+    )?;
+    let enrichment: Option<(String, String, DateTime<Utc>, SqlJson<Value>)> = fetch_optional!(
+        conn,
+        (String, String, DateTime<Utc>, SqlJson<Value>),
+        "SELECT source, status, fetched_at, answer FROM enrichments WHERE user_id = $1",
+        user.id
+    )?;
+    Ok(Me {
+        id: user.id,
+        email: user.email,
+        email_verified: user.email_verified_at.is_some(),
+        given_name: user.given_name,
+        family_name: user.family_name,
+        locale: user.locale,
+        discoverable: user.discoverable,
+        created_at: user.created_at,
+        referred_by: referrer.map(|(given, family)| {
+            let name: Vec<String> = [given, family].into_iter().flatten().collect();
+            Referrer { display_name: (!name.is_empty()).then(|| name.join(" ")) }
+        }),
+        email_check: email_check.map(|(source, status, score, flagged, checked_at)| EmailCheck {
+            source,
+            status,
+            score,
+            flagged,
+            checked_at,
+        }),
+        enrichment: enrichment.map(|(source, status, fetched_at, SqlJson(answer))| Enrichment {
+            source,
+            status,
+            fetched_at,
+            answer,
+        }),
+    })
+}

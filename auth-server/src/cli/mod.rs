@@ -1,0 +1,204 @@
+//! The command line: `auth-server serve | migrate | config check | client …`, each with `--json`.
+
+mod client;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+use shared::Platform;
+use shared::config::{self, Config};
+use shared::db::Db;
+use shared::telemetry;
+use tokio::net::TcpListener;
+use tracing::info;
+
+/// OAuth 2.0 and OpenID Connect authorization server with referrals.
+#[derive(Parser)]
+#[command(name = "auth-server", version)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Common {
+    /// The configuration file. Default: referris.toml, when there is one here. REFERRIS__SECTION__KEY in the
+    /// environment overrides it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Answer in JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until Ctrl-C or SIGTERM.
+    Serve,
+    /// Bring the database's schema up to date. Safe while the previous release serves.
+    Migrate,
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Register and manage clients, also while the services run.
+    #[command(subcommand)]
+    Client(client::ClientCommand),
+    /// Ask a running server on this machine whether it is ready (for container health checks).
+    Healthcheck,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Report every mistake at once; exit with 0 when there is none.
+    Check,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.common.json;
+    let config = match config::load(cli.common.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => {
+            if json {
+                let mistakes: Vec<_> = error
+                    .0
+                    .iter()
+                    .map(|m| json!({ "key": m.key, "source": m.source, "reason": m.reason }))
+                    .collect();
+                print(&json!({ "valid": false, "mistakes": mistakes }).to_string());
+            } else {
+                complain(&error.to_string());
+            }
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("the program can't start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli.command, config, json)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if json {
+                print(&json!({ "error": format!("{error:#}") }).to_string());
+            }
+            complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command, config: Config, json: bool) -> anyhow::Result<()> {
+    match command {
+        Command::Serve => serve(config).await,
+        Command::Migrate => {
+            let db = Db::open(&config.database_url(), 2).await?;
+            db.migrate().await?;
+            answer(json, &json!({ "migrated": true }), "The schema is up to date.");
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Check) => {
+            answer(json, &json!({ "valid": true, "mistakes": [] }), "The configuration is fine.");
+            Ok(())
+        }
+        Command::Client(command) => {
+            telemetry::init(&quiet(&config))?;
+            let platform = Platform::open(Arc::new(config)).await?;
+            client::run(&platform, command, json).await
+        }
+        Command::Healthcheck => {
+            healthcheck(&config.auth.listen).await?;
+            answer(json, &json!({ "ready": true }), "Ready.");
+            Ok(())
+        }
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::init(&config.log)?;
+    if let Some(address) = config.metrics.listen {
+        telemetry::metrics_listener(address).with_context(|| format!("metrics.listen {address}"))?;
+    }
+    let address = config.auth.listen;
+    let platform = Platform::open(Arc::new(config)).await?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{address} can't be listened on; is something else there? Change auth.listen"))?;
+    info!(%address, issuer = %platform.config.auth.public_url, "serving");
+    crate::serve(platform, listener, shutdown_signal()).await
+}
+
+/// Completes on Ctrl-C and SIGTERM.
+pub async fn shutdown_signal() {
+    let interrupt = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! { () = interrupt => {}, () = terminate => {} }
+}
+
+/// A command's log goes no further than warnings: its output is for a person or a program.
+fn quiet(config: &Config) -> shared::config::Log {
+    shared::config::Log { filter: "warn".into(), ..config.log.clone() }
+}
+
+/// `GET /readyz` by hand: a health check must not need a client library, nor an image a shell.
+async fn healthcheck(listen: &std::net::SocketAddr) -> anyhow::Result<()> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut address = *listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    let ask = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+        let mut reply = vec![];
+        stream.take(4096).read_to_end(&mut reply).await?;
+        std::io::Result::Ok(reply)
+    };
+    let reply = tokio::time::timeout(std::time::Duration::from_secs(5), ask)
+        .await
+        .context("no answer within 5 seconds")?
+        .with_context(|| format!("{address} does not answer"))?;
+    anyhow::ensure!(reply.starts_with(b"HTTP/1.1 200"), "the server is not ready");
+    Ok(())
+}
+
+/// Says the answer on standard output: as JSON and nothing else, or as a sentence.
+fn answer(json: bool, value: &serde_json::Value, sentence: &str) {
+    print(&if json { value.to_string() } else { sentence.to_owned() });
+}
+
+fn print(line: &str) {
+    // A closed pipe is not worth a panic.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,7 @@
+//! Signing keys: one a signature algorithm, kept parsed, sealed at rest, published as a JWKS and rotated on schedule.
+
+mod ring;
+mod sign;
+
+pub use ring::{KeyRing, KeyRingError};
+pub use sign::{Algorithm, SigningKey};

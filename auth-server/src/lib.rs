@@ -1,0 +1,72 @@
+//! The authorization server: OAuth 2.0 and OpenID Connect endpoints, hosted pages, accounts, clients and signing keys.
+//! A path in the source mirrors the URL it serves.
+
+pub mod accounts;
+pub mod api;
+pub mod cli;
+pub mod clients;
+pub mod keys;
+pub mod locales;
+pub mod oauth;
+pub mod outside;
+pub mod pages;
+pub mod passwords;
+pub mod protocol;
+pub mod sessions;
+pub mod state;
+pub mod sweeper;
+
+use anyhow::Context;
+use axum::Router;
+use shared::Platform;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use state::AppState;
+
+/// Every route of the authorization server, ready to serve.
+pub fn router(state: AppState) -> Router {
+    let platform = state.platform.clone();
+    let routes = Router::new()
+        .merge(oauth::router(&state))
+        .merge(api::router(&state))
+        .merge(pages::router(&state))
+        .merge(shared::http::health::router({
+            let platform = platform.clone();
+            move || {
+                let platform = platform.clone();
+                async move { shared::http::health::database_answers(&platform.db).await }
+            }
+        }))
+        .fallback(pages::error::not_found)
+        .with_state(state);
+    shared::http::layers(routes, &platform)
+}
+
+/// Serves until `shutdown` completes, then lets requests under way finish. Starts the outbox worker, the sweeper and
+/// the key rotation, and stops them.
+///
+/// # Errors
+/// When the database or the signing keys can't be used.
+pub async fn serve(
+    platform: Platform,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    platform.revocations.refresh(&platform.db, platform.clock.now()).await.context("reading the revocations")?;
+    let state = AppState::new(platform.clone()).await?;
+    let (stop, stopped) = watch::channel(false);
+    let background = [
+        platform.watch_revocations(stopped.clone()),
+        state.keys.watch(platform.clone(), stopped.clone()),
+        sweeper::spawn(platform.clone(), stopped.clone()),
+        outside::spawn(state.clone(), stopped),
+    ];
+    let served = shared::http::serve(listener, router(state), shutdown).await;
+    let _ = stop.send(true);
+    for task in background {
+        let _ = task.await;
+    }
+    Ok(served?)
+}
+

@@ -1,0 +1,129 @@
+//! What is mailed for each job of the outbox. Everything is read afresh: between the wish and the mail a code may have
+//! been deleted, an account confirmed, or the reader may have objected.
+
+use chrono::TimeDelta;
+use shared::db::DbError;
+use shared::email::Email;
+use shared::fetch_optional;
+use shared::ids::{PendingSignupId, UserId};
+use shared::outbox::Job;
+use shared::referrals::store::active_of;
+use shared::secret::PlainToken;
+use shared::users;
+
+use super::letter::{Letter, Occasion};
+use super::{MailError, name};
+use crate::accounts::verification;
+use crate::locales::Locale;
+use crate::outside::worker::{Finding, Outcome};
+use crate::outside::{Outside, unsubscribe};
+
+/// Ready to be sent.
+struct Prepared {
+    to: Email,
+    occasion: Occasion,
+    link: String,
+}
+
+impl Outside {
+    /// Makes and sends the mail that `job` asks for. Links are drawn and committed before the mail leaves, so none that
+    /// arrives is unknown; a second try draws a link of its own.
+    pub(in crate::outside) async fn mail(&self, job: &Job) -> Result<Outcome, DbError> {
+        let (prepared, locale) = match job {
+            Job::VerifyEmail { user_id, locale } => (self.verify_email(*user_id).await?, locale),
+            Job::ConfirmSignup { pending_signup_id, locale } => {
+                (self.confirm_signup(*pending_signup_id).await?, locale)
+            }
+            Job::AlreadyRegistered { user_id, locale } => (self.already_registered(*user_id).await?, locale),
+            Job::Invitation { referrer_id, email, locale } => (self.invitation(*referrer_id, email).await?, locale),
+            Job::CheckEmail { .. } | Job::Enrich { .. } => return Ok(Outcome::Done(Finding::Nothing)),
+        };
+        let Some(prepared) = prepared else { return Ok(Outcome::Done(Finding::Nothing)) };
+        let locale = Locale::from_tag(locale).unwrap_or_default();
+        Ok(match self.deliver(prepared, locale).await {
+            Ok(()) => Outcome::Done(Finding::Nothing),
+            Err(MailError::Malformed(reason)) => Outcome::Hopeless { reason },
+            // Refused for good, most servers mean; some have greylists and full boxes in mind. Rarely enough not to
+            // look like a spammer, until the job's time is over.
+            Err(error @ MailError::Refused(_)) => {
+                Outcome::Later { reason: error.to_string(), after: TimeDelta::hours(12) }
+            }
+            Err(error) => Outcome::Later { reason: error.to_string(), after: TimeDelta::zero() },
+        })
+    }
+
+    async fn deliver(&self, prepared: Prepared, locale: Locale) -> Result<(), MailError> {
+        let now = self.platform.clock.now();
+        let id = self.platform.random.uuid_v4();
+        let site = self.platform.config.auth.public_url.as_str().split("://").last().unwrap_or_default();
+        let letter = Letter::new(locale, &prepared.occasion, site, prepared.link);
+        let message = letter.to_message(self.mailer.from(), &prepared.to, now, id)?;
+        self.mailer.send(message, now, id).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        self.platform.config.auth.public_url.join(path)
+    }
+
+    fn verification_link(&self, token: &PlainToken) -> String {
+        // base64url: nothing in it has to be escaped.
+        format!("{}?token={}", self.url("/verify-email"), token.reveal())
+    }
+
+    async fn verify_email(&self, user_id: UserId) -> Result<Option<Prepared>, DbError> {
+        let platform = &self.platform;
+        let mut tx = platform.db.begin().await?;
+        let user = users::by_id(&mut tx, user_id).await?;
+        let Some(to) = user.and_then(|user| Email::parse(&user.email).ok()) else { return Ok(None) };
+        let Some(token) = verification::mint_link(&mut tx, platform, user_id).await? else { return Ok(None) };
+        tx.commit().await?;
+        let occasion = Occasion::VerifyEmail { hours: platform.config.accounts.verification_hours };
+        Ok(Some(Prepared { to, occasion, link: self.verification_link(&token) }))
+    }
+
+    async fn confirm_signup(&self, id: PendingSignupId) -> Result<Option<Prepared>, DbError> {
+        let platform = &self.platform;
+        let mut tx = platform.db.begin().await?;
+        let pending: Option<(String,)> = fetch_optional!(
+            &mut tx,
+            (String,),
+            "SELECT email FROM pending_signups WHERE id = $1 AND consumed_at IS NULL AND expires_at > $2",
+            id,
+            platform.clock.now()
+        )?;
+        let Some(to) = pending.and_then(|(email,)| Email::parse(&email).ok()) else { return Ok(None) };
+        let Some(token) = verification::mint_signup_link(&mut tx, platform, id).await? else { return Ok(None) };
+        tx.commit().await?;
+        let occasion = Occasion::ConfirmSignup { hours: platform.config.accounts.verification_hours };
+        Ok(Some(Prepared { to, occasion, link: self.verification_link(&token) }))
+    }
+
+    async fn already_registered(&self, user_id: UserId) -> Result<Option<Prepared>, DbError> {
+        let mut conn = self.platform.db.read().await?;
+        let user = users::by_id(&mut conn, user_id).await?;
+        let Some(to) = user.and_then(|user| Email::parse(&user.email).ok()) else { return Ok(None) };
+        Ok(Some(Prepared { to, occasion: Occasion::AlreadyRegistered, link: self.url("/login") }))
+    }
+
+    /// Not without an active code, not for people who do not want to be found by their address, and not to people who
+    /// do not want to be invited.
+    async fn invitation(&self, referrer: UserId, email: &str) -> Result<Option<Prepared>, DbError> {
+        let platform = &self.platform;
+        let Ok(to) = Email::parse(email) else { return Ok(None) };
+        let mut conn = platform.db.read().await?;
+        if unsubscribe::has_objected(&mut conn, &unsubscribe::hash(platform, &to)).await? {
+            return Ok(None);
+        }
+        let user = users::by_id(&mut conn, referrer).await?.filter(|user| user.discoverable);
+        let code = active_of(&mut conn, referrer).await?.filter(|code| code.is_usable(platform.clock.now()));
+        let (Some(user), Some(code)) = (user, code) else { return Ok(None) };
+        let link = format!("{}?ref={}", self.url("/signup"), code.code);
+        let occasion = Occasion::Invitation {
+            name: user.display_name().and_then(|name| name::presentable(&name)),
+            code: code.code,
+            expires_at: code.expires_at,
+            unsubscribe: unsubscribe::link(platform, &to),
+        };
+        Ok(Some(Prepared { to, occasion, link }))
+    }
+}

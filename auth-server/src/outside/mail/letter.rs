@@ -1,0 +1,290 @@
+//! What the mails say and how they look: one letter, as HTML and as text, in the reader's language.
+
+use askama::Template;
+use chrono::{DateTime, Datelike, Utc};
+use fluent_templates::fluent_bundle::FluentValue;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::{Address, Message};
+use shared::email::Email;
+use uuid::Uuid;
+
+use super::MailError;
+use crate::locales::Locale;
+
+/// A mail's occasion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Confirm the address of an account that exists.
+    VerifyEmail { hours: u64 },
+    /// Confirm an address, and the account comes to be.
+    ConfirmSignup { hours: u64 },
+    /// Somebody tried to sign up with the address of an account.
+    AlreadyRegistered,
+    /// A member's code for a friend. `name` has passed [`super::name::presentable`].
+    Invitation { name: Option<String>, code: String, expires_at: DateTime<Utc>, unsubscribe: String },
+}
+
+/// A mail, said and not yet sent.
+#[derive(Clone, Debug, Template)]
+#[template(path = "mail/letter.html")]
+pub struct Letter {
+    pub lang: &'static str,
+    pub subject: String,
+    pub intro: String,
+    /// A referral code to be shown large.
+    pub code: Option<String>,
+    pub button: String,
+    pub link: String,
+    pub note: String,
+    pub fallback: String,
+    pub sign_off: String,
+    pub unsubscribe: Option<Unsubscribe>,
+}
+
+/// How to get no more of these.
+#[derive(Clone, Debug)]
+pub struct Unsubscribe {
+    pub why: String,
+    pub label: String,
+    pub link: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/letter.txt")]
+struct Plain<'a> {
+    underline: String,
+    subject: &'a str,
+    intro: &'a str,
+    code: Option<&'a str>,
+    button: &'a str,
+    link: &'a str,
+    note: &'a str,
+    sign_off: &'a str,
+    unsubscribe: Option<&'a Unsubscribe>,
+}
+
+impl Letter {
+    /// Says it in `locale`. `site` is the host that the reader knows us by; `link` is where the button leads.
+    pub fn new(locale: Locale, occasion: &Occasion, site: &str, link: String) -> Self {
+        let site = || ("site", FluentValue::from(site.to_owned()));
+        let (key, name) = match occasion {
+            Occasion::VerifyEmail { .. } => ("mail-verify-email", None),
+            Occasion::ConfirmSignup { .. } => ("mail-confirm-signup", None),
+            Occasion::AlreadyRegistered => ("mail-already-registered", None),
+            Occasion::Invitation { name, .. } => ("mail-invitation", name.as_deref()),
+        };
+        let anonymous = matches!(occasion, Occasion::Invitation { name: None, .. });
+        let say = |part: &str, named: bool| {
+            let suffix = if named && anonymous { "-anonymous" } else { "" };
+            let mut values = vec![site()];
+            values.extend(name.map(|name| ("name", FluentValue::from(name))));
+            match occasion {
+                Occasion::VerifyEmail { hours } | Occasion::ConfirmSignup { hours } => {
+                    values.push(("hours", FluentValue::from(*hours)));
+                }
+                Occasion::Invitation { expires_at, .. } => values.push(("day", day(locale, *expires_at).into())),
+                Occasion::AlreadyRegistered => {}
+            }
+            locale.text_with(&format!("{key}-{part}{suffix}"), values)
+        };
+        let (code, unsubscribe) = match occasion {
+            Occasion::Invitation { code, unsubscribe, .. } => {
+                let why = say("why", false);
+                let label = locale.text("mail-unsubscribe");
+                (Some(code.clone()), Some(Unsubscribe { why, label, link: unsubscribe.clone() }))
+            }
+            _ => (None, None),
+        };
+        Self {
+            lang: locale.tag(),
+            subject: say("subject", true),
+            intro: say("intro", true),
+            code,
+            button: say("button", false),
+            link,
+            note: say("note", false),
+            fallback: locale.text("mail-link-fallback"),
+            sign_off: locale.text_with("mail-sign-off", [site()]),
+            unsubscribe,
+        }
+    }
+
+    /// The text part.
+    pub fn plain(&self) -> Result<String, askama::Error> {
+        let plain = Plain {
+            underline: "=".repeat(self.subject.chars().count()),
+            subject: &self.subject,
+            intro: &self.intro,
+            code: self.code.as_deref(),
+            button: &self.button,
+            link: &self.link,
+            note: &self.note,
+            sign_off: &self.sign_off,
+            unsubscribe: self.unsubscribe.as_ref(),
+        };
+        plain.render()
+    }
+
+    /// The mail itself.
+    ///
+    /// # Errors
+    /// When `to` is no address that mail can be sent to.
+    pub fn to_message(&self, from: &Mailbox, to: &Email, now: DateTime<Utc>, id: Uuid) -> Result<Message, MailError> {
+        let malformed = |e: &dyn std::error::Error| MailError::Malformed(e.to_string());
+        let html = self.render().map_err(|e| malformed(&e))?;
+        let plain = self.plain().map_err(|e| malformed(&e))?;
+        let mut builder = Message::builder()
+            .from(from.clone())
+            .to(Mailbox::new(None, deliverable(to)?))
+            .subject(one_line(&self.subject))
+            .date(now.into())
+            .message_id(Some(format!("<{id}@{}>", from.email.domain())))
+            // RFC 3834 §5: nobody's holiday notice is to answer this.
+            .raw_header(header("Auto-Submitted", "auto-generated"))
+            .raw_header(header("Content-Language", self.lang));
+        if let Some(unsubscribe) = &self.unsubscribe {
+            // RFC 8058 §3.1: both headers, and the mail program unsubscribes with one POST.
+            builder = builder
+                .raw_header(header("List-Unsubscribe", &format!("<{}>", unsubscribe.link)))
+                .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"));
+        }
+        builder.multipart(MultiPart::alternative_plain_html(plain, html)).map_err(|e| malformed(&e))
+    }
+}
+
+/// The local part as it was typed, since it may matter to its server; the domain in ASCII, since not every server
+/// speaks anything else.
+fn deliverable(to: &Email) -> Result<Address, MailError> {
+    let local = to.display.rsplit_once('@').map_or("", |(local, _)| local);
+    let domain = to.key.rsplit_once('@').map_or("", |(_, domain)| domain);
+    Address::new(local, domain).map_err(|_| MailError::Malformed("the address can't be mailed to".into()))
+}
+
+fn header(name: &'static str, value: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), one_line(value))
+}
+
+/// Header injection starts with a line break.
+fn one_line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(400).collect()
+}
+
+fn day(locale: Locale, at: DateTime<Utc>) -> String {
+    locale.text_with(
+        "mail-day",
+        [
+            ("day", FluentValue::from(at.day().to_string())),
+            ("month", FluentValue::from(at.month())),
+            ("year", FluentValue::from(at.year().to_string())),
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use lettre::message::header::{Date, Subject};
+
+    use super::*;
+
+    pub(crate) fn occasions() -> Vec<Occasion> {
+        vec![
+            Occasion::VerifyEmail { hours: 24 },
+            Occasion::ConfirmSignup { hours: 1 },
+            Occasion::AlreadyRegistered,
+            Occasion::Invitation {
+                name: Some("Ann Lee".into()),
+                code: "7K3M9QXZ".into(),
+                expires_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+                unsubscribe: "https://id.example.com/unsubscribe?token=abc".into(),
+            },
+            Occasion::Invitation {
+                name: None,
+                code: "SUMMER-OF-TWENTY-TWENTY-SEVEN-XX".into(),
+                expires_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+                unsubscribe: "https://id.example.com/unsubscribe?token=abc".into(),
+            },
+        ]
+    }
+
+    fn letters() -> Vec<Letter> {
+        let link = "https://id.example.com/verify-email?token=Zm9vYmFyYmF6&x=1";
+        Locale::ALL
+            .into_iter()
+            .flat_map(|locale| {
+                occasions().into_iter().map(move |o| Letter::new(locale, &o, "id.example.com", link.into()))
+            })
+            .collect()
+    }
+
+    /// With `MAIL_PREVIEW=folder` the mails are also written there, to be looked at.
+    #[test]
+    fn every_mail_has_all_its_texts_in_both_languages() {
+        let preview = std::env::var_os("MAIL_PREVIEW").map(std::path::PathBuf::from);
+        for (number, letter) in letters().into_iter().enumerate() {
+            let (html, plain) = (letter.render().unwrap(), letter.plain().unwrap());
+            for text in [&html, &plain] {
+                assert!(!text.contains("Unknown localization") && !text.contains("{ $"), "{text}");
+                assert!(!text.contains(['\u{2068}', '\u{2069}']), "isolation marks");
+            }
+            assert!(html.contains("token=Zm9vYmFyYmF6&#38;x=1"), "escaped in HTML: {html}");
+            assert!(plain.contains("token=Zm9vYmFyYmF6&x=1"), "and not in text: {plain}");
+            assert_eq!(letter.unsubscribe.is_some(), letter.code.is_some());
+            if let Some(folder) = &preview {
+                std::fs::write(folder.join(format!("{number}.html")), html).unwrap();
+                std::fs::write(folder.join(format!("{number}.txt")), plain).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn hours_and_days_are_said_as_people_say_them() {
+        let note = |locale, hours| Letter::new(locale, &Occasion::VerifyEmail { hours }, "s", String::new()).note;
+        assert!(note(Locale::En, 1).contains("1 hour."));
+        assert!(note(Locale::En, 24).contains("24 hours."));
+        assert!(note(Locale::Ru, 21).contains("21 час."));
+        assert!(note(Locale::Ru, 24).contains("24 часа."));
+        assert!(note(Locale::Ru, 48).contains("48 часов."));
+        let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        assert_eq!(day(Locale::En, at), "15 January 2027");
+        assert_eq!(day(Locale::Ru, at), "15 января 2027 года");
+    }
+
+    #[test]
+    fn headers_are_complete_and_nothing_can_be_smuggled_into_them() {
+        let from: Mailbox = "Referris <no-reply@id.example.com>".parse().unwrap();
+        let to = Email::parse("Ann@Example.com").unwrap();
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let mut letter = letters().remove(3);
+        letter.subject = "Hello\r\nBcc: everybody@example.com".into();
+        let message = letter.to_message(&from, &to, now, Uuid::nil()).unwrap();
+        let text = String::from_utf8(message.formatted()).unwrap();
+        let head = text.split("\r\n\r\n").next().unwrap().replace("\r\n ", " ");
+        assert!(!head.lines().any(|line| line.to_lowercase().starts_with("bcc")), "{head}");
+        for line in [
+            "To: Ann@example.com",
+            "Auto-Submitted: auto-generated",
+            "List-Unsubscribe: <https://id.example.com/unsubscribe?token=abc>",
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+            "Message-ID: <00000000-0000-0000-0000-000000000000@id.example.com>",
+            "Date: Fri, 15 Jan 2027 08:00:00 +0000",
+        ] {
+            assert!(head.lines().any(|l| l == line), "{line} in\n{head}");
+        }
+        assert!(message.headers().get::<Subject>().is_some() && message.headers().get::<Date>().is_some());
+        assert!(text.contains("multipart/alternative"));
+        assert!(!text.lines().any(|line| line.len() > 998), "RFC 5322 §2.1.1");
+    }
+
+    #[test]
+    fn a_name_in_html_is_text() {
+        let occasion = Occasion::Invitation {
+            name: Some("<b>Ann</b>".into()),
+            code: "CODE".into(),
+            expires_at: DateTime::UNIX_EPOCH,
+            unsubscribe: String::new(),
+        };
+        let html = Letter::new(Locale::En, &occasion, "s", String::new()).render().unwrap();
+        assert!(!html.contains("<b>"));
+    }
+}

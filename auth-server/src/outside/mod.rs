@@ -1,0 +1,67 @@
+//! Services outside the house: mail, Hunter, Clearbit. None of them can delay or fail a sign-up: what a transaction
+//! wants of them it leaves in the outbox ([`shared::outbox`]), and the [`worker`] here does it after the commit. The
+//! one exception is [`hunter::inline_email_check`], which the operator must ask for.
+
+mod call;
+pub mod enrichment;
+pub mod forgotten;
+pub mod hunter;
+pub mod mail;
+pub mod unsubscribe;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use shared::Platform;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::AppState;
+use enrichment::Enricher;
+use hunter::{EmailVerifier, Hunter};
+use mail::{MailSettingsError, Mailer};
+
+/// The services that the configuration names. Cheap to clone; clones share connections and circuit breakers.
+#[derive(Clone)]
+pub struct Outside {
+    platform: Platform,
+    mailer: Arc<Mailer>,
+    verifier: Option<Arc<dyn EmailVerifier>>,
+    /// The same service, asked while a person waits. Its breaker is its own: being slower than a sign-up may take says
+    /// nothing about the background.
+    inline_verifier: Option<Arc<dyn EmailVerifier>>,
+    enricher: Option<Arc<dyn Enricher>>,
+    wake: Arc<Notify>,
+}
+
+impl Outside {
+    /// Reads the configuration; nothing is connected to yet.
+    ///
+    /// # Errors
+    /// When `smtp.url` or `smtp.from` is not usable.
+    pub fn new(platform: &Platform) -> Result<Self, MailSettingsError> {
+        let hunter = |patience| Hunter::new(platform, patience).map(|h| Arc::new(h) as Arc<dyn EmailVerifier>);
+        Ok(Self {
+            mailer: Arc::new(Mailer::new(&platform.config)?),
+            verifier: hunter(hunter::Patience::Background),
+            inline_verifier: hunter(hunter::Patience::Inline).filter(|_| platform.config.verification.inline),
+            enricher: enrichment::choose(platform),
+            wake: Arc::default(),
+            platform: platform.clone(),
+        })
+    }
+
+    /// Has the worker look at once instead of at its next round. Call it after a commit that enqueued something; it is
+    /// a courtesy, nothing is lost without it.
+    pub fn wake(&self) {
+        self.wake.notify_waiters();
+    }
+}
+
+/// Starts the outbox worker. It ends, within a few seconds, when `stopped` becomes true or its sender is gone.
+pub fn spawn(state: AppState, stopped: watch::Receiver<bool>) -> JoinHandle<()> {
+    tokio::spawn(worker::run(state.outside, stopped))
+}

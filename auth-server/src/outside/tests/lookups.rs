@@ -1,0 +1,306 @@
+//! What Hunter and Clearbit answer, case by documented case, and what becomes of it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::email::Email;
+use shared::ids::UserId;
+use shared::outbox::Job;
+use shared::testing::each_store_with;
+use shared::{Platform, fetch_optional};
+use sqlx::types::Json;
+
+use super::*;
+use crate::outside::enrichment::Enrichment;
+use crate::outside::hunter::{EmailVerdict, Reason};
+use crate::outside::worker::{Finding, Outcome};
+
+async fn check_of(platform: &Platform, id: UserId) -> Option<(String, bool)> {
+    let mut conn = platform.db.read().await.unwrap();
+    fetch_optional!(&mut conn, (String, bool), "SELECT status, flagged FROM email_checks WHERE user_id = $1", id)
+        .unwrap()
+}
+
+async fn enrichment_of(platform: &Platform, id: UserId) -> Option<(String, String, Value)> {
+    let mut conn = platform.db.read().await.unwrap();
+    let row: Option<(String, String, Json<Value>)> = fetch_optional!(
+        &mut conn,
+        (String, String, Json<Value>),
+        "SELECT source, status, answer FROM enrichments WHERE user_id = $1",
+        id
+    )
+    .unwrap();
+    row.map(|(source, status, answer)| (source, status, answer.0))
+}
+
+#[tokio::test]
+async fn hunter_flags_invalid_and_disposable_addresses_and_nobody_else_whatever_it_answers() {
+    let fakes = fakes::start_anywhere().await.unwrap();
+    let settings = [("VERIFICATION__API_KEY", "fake"), ("VERIFICATION__BASE_URL", &fakes.hunter())];
+    each_store_with(&settings, |platform| async move {
+        // (case, what is stored, is it asked again later?)
+        for (case, stored, waits) in [
+            ("valid", Some(("valid", false)), false),
+            ("invalid", Some(("invalid", true)), false),
+            ("accept_all", Some(("accept_all", false)), false),
+            ("webmail", Some(("webmail", false)), false),
+            ("disposable", Some(("disposable", true)), false),
+            ("unknown", Some(("unknown", false)), false),
+            ("nul", Some(("valid", false)), false),
+            ("queued-forever", None, true),
+            ("smtp-failed", None, true),
+            ("status-400", None, false),
+            ("status-401", None, true),
+            ("status-403", None, true),
+            ("status-404", None, false),
+            ("status-429", None, true),
+            ("status-451", None, false),
+            ("status-500", None, true),
+            ("status-503", None, true),
+            ("garbage", None, true),
+            ("huge", None, false),
+        ] {
+            let outside = outside(&platform);
+            let user = account(&platform, &format!("{case}@example.com")).await;
+            enqueue(&platform, Job::CheckEmail { user_id: user }).await;
+            work(&outside).await;
+            let found = check_of(&platform, user).await;
+            assert_eq!(found.as_ref().map(|(status, flagged)| (status.as_str(), *flagged)), stored, "{case}");
+            let queue = waiting(&platform).await;
+            assert_eq!(queue.len(), usize::from(waits), "{case}: {queue:?}");
+            if let Some(job) = queue.first() {
+                assert!(job.next_attempt_at > platform.clock.now(), "{case}");
+                let error = job.last_error.as_deref().unwrap();
+                assert!(!error.contains("example.com") && !error.contains("fake"), "{case}: {error}");
+            }
+            delete_account(&platform, user).await;
+        }
+        assert_eq!(audited(&platform, "email_check.flagged").await.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_queued_verification_is_asked_again_until_it_is_there() {
+    let fakes = fakes::start_anywhere().await.unwrap();
+    let settings = [("VERIFICATION__API_KEY", "fake"), ("VERIFICATION__BASE_URL", &fakes.hunter())];
+    each_store_with(&settings, |platform| async move {
+        let outside = outside(&platform);
+        // One address a store: the stand-in counts by address.
+        let user = account(&platform, &format!("queued+{}@example.com", platform.db.is_embedded())).await;
+        enqueue(&platform, Job::CheckEmail { user_id: user }).await;
+        for _ in 0..2 {
+            work(&outside).await;
+            assert_eq!(check_of(&platform, user).await, None);
+            platform.clock.advance(Duration::from_secs(60));
+        }
+        work(&outside).await;
+        assert_eq!(check_of(&platform, user).await, Some(("valid".into(), false)));
+        assert!(waiting(&platform).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whom_a_service_must_not_tell_about_is_forgotten_and_never_asked_about_again() {
+    let fakes = std::sync::Arc::new(fakes::start_anywhere().await.unwrap());
+    let settings = [
+        ("VERIFICATION__API_KEY", "fake"),
+        ("VERIFICATION__BASE_URL", &fakes.hunter()),
+        ("VERIFICATION__INLINE", "true"),
+        ("ENRICHMENT__API_KEY", "fake"),
+        ("ENRICHMENT__BASE_URL", &fakes.clearbit()),
+    ];
+    each_store_with(&settings, |platform| {
+        let fakes = fakes.clone();
+        async move {
+            let outside = outside(&platform);
+            let email = format!("claimed+{}@example.com", platform.db.is_embedded());
+            let user = account(&platform, &email).await;
+            let earlier = Enrichment { source: "clearbit", found: None };
+            let mut tx = platform.db.begin().await.unwrap();
+            super::super::enrichment::store(&mut tx, &platform, user, &earlier).await.unwrap();
+            tx.commit().await.unwrap();
+            enqueue(&platform, Job::CheckEmail { user_id: user }).await;
+            enqueue(&platform, Job::Enrich { user_id: user }).await;
+            // The enrichment is under way while the check is told to forget.
+            let now = platform.clock.now();
+            let mut under_way = outbox::take(&platform.db, "enrichment", now, TimeDelta::seconds(60), 1).await.unwrap();
+            work(&outside).await;
+            assert_eq!(enrichment_of(&platform, user).await, None);
+            let late = Outcome::Done(Finding::Person(user, earlier));
+            outside.settle(&under_way.remove(0), late).await.unwrap();
+
+            assert_eq!(check_of(&platform, user).await, None);
+            assert_eq!(enrichment_of(&platform, user).await, None, "an answer that comes late is not kept");
+            assert!(waiting(&platform).await.is_empty());
+            assert_eq!(audited(&platform, "lookup.forgotten").await.len(), 1);
+
+            let asked = fakes.calls().iter().filter(|call| call.email == email).count();
+            delete_account(&platform, user).await;
+            let again = account(&platform, &email).await;
+            enqueue(&platform, Job::CheckEmail { user_id: again }).await;
+            enqueue(&platform, Job::Enrich { user_id: again }).await;
+            work(&outside).await;
+            let verdict = outside.inline_email_check(&Email::parse(&email).unwrap()).await;
+            assert_eq!(verdict, EmailVerdict::Accept);
+            assert_eq!(fakes.calls().iter().filter(|call| call.email == email).count(), asked);
+            assert!(waiting(&platform).await.is_empty());
+        }
+    })
+    .await;
+}
+
+/// Both providers, case by case. `user` is asked about by the address of the case.
+async fn enrichment_cases(platform: Platform, source: &'static str) {
+    for (case, stored, waits) in [
+        ("valid", Some("found"), false),
+        ("person-only", Some("found"), false),
+        ("nul", Some("found"), false),
+        ("nobody", Some("not_found"), false),
+        ("queued-forever", None, true),
+        ("status-400", None, false),
+        ("status-401", None, true),
+        ("status-402", None, true),
+        ("status-422", None, false),
+        ("status-429", None, true),
+        ("status-451", None, false),
+        ("status-500", None, true),
+        ("status-503", None, true),
+        ("garbage", None, true),
+        ("huge", None, false),
+    ] {
+        let outside = outside(&platform);
+        let user = account(&platform, &format!("{case}@example.com")).await;
+        enqueue(&platform, Job::Enrich { user_id: user }).await;
+        work(&outside).await;
+        let found = enrichment_of(&platform, user).await;
+        assert_eq!(found.as_ref().map(|(_, status, _)| status.as_str()), stored, "{case}");
+        if let Some((from, status, answer)) = found {
+            assert_eq!(from, source);
+            if status == "found" {
+                assert_eq!(answer["person"]["name"]["fullName"], "Alex Example");
+                assert_eq!(answer["company"].is_null(), case == "person-only", "{case}");
+                assert_eq!(answer.as_object().unwrap().len(), 2);
+            }
+        }
+        assert_eq!(waiting(&platform).await.len(), usize::from(waits), "{case}");
+        delete_account(&platform, user).await;
+        assert_eq!(enrichment_of(&platform, user).await, None, "it goes with the account");
+    }
+    // Still looking, in each of the three shapes: the third answer is it.
+    for case in ["queued", "queued-error", "queued-partial"] {
+        let outside = outside(&platform);
+        let user = account(&platform, &format!("{case}+{}@example.com", platform.db.is_embedded())).await;
+        enqueue(&platform, Job::Enrich { user_id: user }).await;
+        for _ in 0..2 {
+            work(&outside).await;
+            assert_eq!(enrichment_of(&platform, user).await, None, "{case}");
+            platform.clock.advance(Duration::from_secs(60));
+        }
+        work(&outside).await;
+        assert!(enrichment_of(&platform, user).await.is_some_and(|(_, status, _)| status == "found"), "{case}");
+        assert!(waiting(&platform).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn clearbit_tells_who_a_person_is_or_is_asked_again_or_not() {
+    let fakes = fakes::start_anywhere().await.unwrap();
+    let settings = [("ENRICHMENT__API_KEY", "fake"), ("ENRICHMENT__BASE_URL", &fakes.clearbit())];
+    each_store_with(&settings, |platform| enrichment_cases(platform, "clearbit")).await;
+}
+
+#[tokio::test]
+async fn hunter_does_the_same_where_clearbit_has_no_key() {
+    let fakes = fakes::start_anywhere().await.unwrap();
+    let settings = [("VERIFICATION__API_KEY", "fake"), ("VERIFICATION__BASE_URL", &fakes.hunter())];
+    each_store_with(&settings, |platform| enrichment_cases(platform, "hunter")).await;
+}
+
+#[tokio::test]
+async fn nobody_is_asked_without_keys_or_when_it_is_off() {
+    for settings in [&[][..], &[("ENRICHMENT__PROVIDER", "off"), ("ENRICHMENT__API_KEY", "fake")][..]] {
+        each_store_with(settings, |platform| async move {
+            let outside = outside(&platform);
+            assert!(outside.enricher.is_none() && outside.verifier.is_none());
+            let user = account(&platform, "ann@example.com").await;
+            enqueue(&platform, Job::CheckEmail { user_id: user }).await;
+            enqueue(&platform, Job::Enrich { user_id: user }).await;
+            work(&outside).await;
+            assert!(waiting(&platform).await.is_empty());
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn inline_only_invalid_and_disposable_addresses_are_refused_and_failures_count_for_the_person() {
+    let fakes = fakes::start_anywhere().await.unwrap();
+    let settings = [
+        ("VERIFICATION__API_KEY", "fake"),
+        ("VERIFICATION__BASE_URL", &fakes.hunter()),
+        ("VERIFICATION__INLINE", "true"),
+    ];
+    each_store_with(&settings, |platform| async move {
+        for (case, verdict) in [
+            ("invalid", EmailVerdict::Refuse(Reason::Invalid)),
+            ("disposable", EmailVerdict::Refuse(Reason::Disposable)),
+            ("valid", EmailVerdict::Accept),
+            ("accept_all", EmailVerdict::Accept),
+            ("webmail", EmailVerdict::Accept),
+            ("unknown", EmailVerdict::Accept),
+            ("queued-forever", EmailVerdict::Accept),
+            ("smtp-failed", EmailVerdict::Accept),
+            ("status-400", EmailVerdict::Accept),
+            ("status-401", EmailVerdict::Accept),
+            ("status-403", EmailVerdict::Accept),
+            ("status-429", EmailVerdict::Accept),
+            ("status-451", EmailVerdict::Accept),
+            ("status-500", EmailVerdict::Accept),
+            ("garbage", EmailVerdict::Accept),
+            ("huge", EmailVerdict::Accept),
+        ] {
+            let email = Email::parse(&format!("{case}@example.com")).unwrap();
+            assert_eq!(outside(&platform).inline_email_check(&email).await, verdict, "{case}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_hunter_costs_a_sign_up_700_ms_at_most_and_soon_nothing() {
+    let fakes = std::sync::Arc::new(fakes::start_anywhere().await.unwrap());
+    let settings = [
+        ("VERIFICATION__API_KEY", "fake"),
+        ("VERIFICATION__BASE_URL", &fakes.hunter()),
+        ("VERIFICATION__INLINE", "true"),
+    ];
+    each_store_with(&settings, |platform| async move {
+        let outside = outside(&platform);
+        let slow = Email::parse("slow@example.com").unwrap();
+        for attempt in 0..7 {
+            let started = tokio::time::Instant::now();
+            assert_eq!(outside.inline_email_check(&slow).await, EmailVerdict::Accept);
+            // After five failures in a row Hunter is left alone.
+            let bound = if attempt < 5 { 900 } else { 200 };
+            assert!(started.elapsed() < Duration::from_millis(bound), "{attempt}: {:?}", started.elapsed());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_inline_the_verifier_is_not_asked_during_sign_up() {
+    let fakes = std::sync::Arc::new(fakes::start_anywhere().await.unwrap());
+    let settings = [("VERIFICATION__API_KEY", "fake"), ("VERIFICATION__BASE_URL", &fakes.hunter())];
+    each_store_with(&settings, |platform| {
+        let fakes = fakes.clone();
+        async move {
+            let email = Email::parse("disposable@example.com").unwrap();
+            assert_eq!(outside(&platform).inline_email_check(&email).await, EmailVerdict::Accept);
+            assert!(fakes.calls().is_empty());
+        }
+    })
+    .await;
+}

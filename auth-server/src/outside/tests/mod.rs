@@ -1,0 +1,94 @@
+//! Stories of the outside services, on both stores, against the stand-ins.
+
+mod lookups;
+mod mails;
+mod running;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use shared::db::DbError;
+use shared::email::Email;
+use shared::ids::UserId;
+use shared::outbox::{self, Job};
+use shared::users::{self, NewUser};
+use shared::{Platform, execute, fetch_all};
+
+use super::Outside;
+
+/// An account, signed up as `email`.
+async fn account(platform: &Platform, email: &str) -> UserId {
+    named_account(platform, email, Some("Ann"), Some("Lee")).await
+}
+
+async fn named_account(platform: &Platform, email: &str, given: Option<&str>, family: Option<&str>) -> UserId {
+    let user = NewUser {
+        id: UserId::new(&platform.random, &platform.clock),
+        email: Email::parse(email).unwrap(),
+        email_verified_at: None,
+        given_name: given.map(Into::into),
+        family_name: family.map(Into::into),
+        locale: None,
+    };
+    let mut tx = platform.db.begin().await.unwrap();
+    users::insert(&mut tx, &user, platform.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    user.id
+}
+
+async fn enqueue(platform: &Platform, job: Job) {
+    let mut tx = platform.db.begin().await.unwrap();
+    outbox::enqueue(&mut tx, platform, &job).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+fn outside(platform: &Platform) -> Outside {
+    Outside::new(platform).unwrap()
+}
+
+/// Does all due jobs once, one after the other.
+async fn work(outside: &Outside) {
+    let platform = &outside.platform;
+    for kind in ["mail", "email_check", "enrichment"] {
+        let lease = TimeDelta::seconds(60);
+        let taken = outbox::take(&platform.db, kind, platform.clock.now(), lease, 100).await.unwrap();
+        for job in taken {
+            outside.work(job).await;
+        }
+    }
+}
+
+/// A job that waits.
+#[derive(Debug, sqlx::FromRow)]
+struct Waiting {
+    kind: String,
+    attempts: i64,
+    last_error: Option<String>,
+    next_attempt_at: DateTime<Utc>,
+}
+
+async fn waiting(platform: &Platform) -> Vec<Waiting> {
+    let mut conn = platform.db.read().await.unwrap();
+    fetch_all!(
+        &mut conn,
+        Waiting,
+        "SELECT kind, attempts, last_error, next_attempt_at FROM outbox ORDER BY created_at, id"
+    )
+    .unwrap()
+}
+
+/// What the audit says, newest last.
+async fn audited(platform: &Platform, kind: &str) -> Vec<serde_json::Value> {
+    let mut conn = platform.db.read().await.unwrap();
+    let rows: Result<Vec<(sqlx::types::Json<serde_json::Value>,)>, DbError> = fetch_all!(
+        &mut conn,
+        (sqlx::types::Json<serde_json::Value>,),
+        "SELECT details FROM audit_events WHERE kind = $1 ORDER BY id",
+        kind
+    );
+    rows.unwrap().into_iter().map(|(details,)| details.0).collect()
+}
+
+async fn delete_account(platform: &Platform, id: UserId) {
+    let mut tx = platform.db.begin().await.unwrap();
+    execute!(&mut tx, "DELETE FROM users WHERE id = $1", id).unwrap();
+    tx.commit().await.unwrap();
+}

@@ -1,0 +1,264 @@
+//! The outbox worker: takes due jobs, does them, records what came of it.
+//!
+//! Each kind of job has a lane of its own with its own bound, so that a slow Hunter never holds up a mail. A job is
+//! taken for a lease: if this process dies, it is due again when the lease is over, here or in another instance, any
+//! number of which may run. That makes every job *at least once*: a crash between the sending of a mail and the commit
+//! that forgets the job sends the mail twice, with a link of its own each time. What a look-up finds is stored in the
+//! transaction that forgets its job, so twice is the same as once.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use shared::audit;
+use shared::db::DbError;
+use shared::ids::UserId;
+use shared::outbound::Backoff;
+use shared::outbox::{self, Job, Taken};
+use shared::users::{self, User};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{debug, error, info, warn};
+
+use super::call::{Failure, patience};
+use super::enrichment::Enrichment;
+use super::hunter::EmailCheck;
+use super::{Outside, enrichment, forgotten, hunter};
+
+/// How often a lane looks for due jobs.
+const ROUND: Duration = Duration::from_millis(500);
+/// The longest pause between looks while the database is out of reach.
+const LONGEST_ROUND: Duration = Duration::from_secs(10);
+/// How often jobs that outlived their time are cleared away.
+const CLEARING: Duration = Duration::from_secs(60);
+/// For how long a job is taken.
+const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// When a job is broken off. Well below the lease, or two workers would be at it.
+const DEADLINE: Duration = Duration::from_secs(45);
+/// What jobs under way get when the process is asked to stop. The lease takes care of the others.
+const GRACE: Duration = Duration::from_secs(3);
+/// Between the tries of one job.
+const BACKOFF: Backoff =
+    Backoff { attempts: u32::MAX, first: Duration::from_secs(5), longest: Duration::from_secs(3600) };
+
+/// What came of a job.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Done, with this to be recorded.
+    Done(Finding),
+    /// Not now. `after`: not before that, whatever the backoff says.
+    Later { reason: String, after: TimeDelta },
+    /// Never.
+    Hopeless { reason: String },
+}
+
+/// What a job found out.
+#[derive(Debug)]
+pub(super) enum Finding {
+    Nothing,
+    Check(UserId, EmailCheck),
+    Person(UserId, Enrichment),
+    /// The person wants to be left alone.
+    Claim(UserId, String),
+}
+
+/// Works until `stopped` becomes true or its sender is gone.
+pub async fn run(outside: Outside, stopped: watch::Receiver<bool>) {
+    tokio::join!(
+        lane(&outside, "mail", 8, stopped.clone()),
+        lane(&outside, "email_check", 4, stopped.clone()),
+        lane(&outside, "enrichment", 4, stopped.clone()),
+        clearing(&outside, stopped),
+    );
+}
+
+async fn is_stopped(stopped: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone: nobody could stop this any more.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+async fn lane(outside: &Outside, kind: &'static str, width: usize, mut stopped: watch::Receiver<bool>) {
+    let mut running = JoinSet::new();
+    let mut pause = ROUND;
+    // Did the last look fill every place? Then there is probably more.
+    let mut backlog = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = is_stopped(&mut stopped) => break,
+            Some(_) = running.join_next(), if backlog => {}
+            () = outside.wake.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        while running.try_join_next().is_some() {}
+        let free = width - running.len();
+        match take(outside, kind, free).await {
+            Ok(jobs) => {
+                pause = ROUND;
+                backlog = jobs.len() >= free;
+                for job in jobs {
+                    let outside = outside.clone();
+                    running.spawn(async move { outside.work(job).await });
+                }
+            }
+            Err(error) => {
+                // Once, not with every round of an outage.
+                if pause == ROUND {
+                    warn!(kind, %error, "the outbox can't be read; trying again");
+                }
+                pause = (pause * 2).min(LONGEST_ROUND);
+            }
+        }
+    }
+    let finished = async { while running.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, finished).await.is_err() {
+        info!(kind, jobs = running.len(), "stopping with jobs under way; they are done after the next start");
+    }
+}
+
+async fn take(outside: &Outside, kind: &str, free: usize) -> Result<Vec<Taken>, DbError> {
+    if free == 0 {
+        return Ok(vec![]);
+    }
+    let now = outside.platform.clock.now();
+    outbox::take(&outside.platform.db, kind, now, LEASE, i64::try_from(free).unwrap_or(1)).await
+}
+
+async fn clearing(outside: &Outside, mut stopped: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = outside.clear().await {
+            warn!(%error, "expired jobs can't be cleared away");
+        }
+        tokio::select! {
+            () = is_stopped(&mut stopped) => return,
+            () = tokio::time::sleep(CLEARING) => {}
+        }
+    }
+}
+
+impl Outside {
+    /// Clears away jobs that outlived their time, and says so.
+    pub(super) async fn clear(&self) -> Result<(), DbError> {
+        let mut tx = self.platform.db.begin().await?;
+        let expired = outbox::take_expired(&mut tx, self.platform.clock.now(), 100).await?;
+        for job in &expired {
+            let details = json!({ "kind": job.kind, "attempts": job.attempts });
+            audit::record(&mut tx, &self.platform, "outbox.given_up", job.user_id, None, details).await?;
+            error!(id = %job.id, kind = job.kind, attempts = job.attempts, "a job is given up: its time is over");
+        }
+        tx.commit().await
+    }
+
+    /// Does one job and records what came of it.
+    pub(super) async fn work(&self, taken: Taken) {
+        let outcome = tokio::time::timeout(DEADLINE, self.attempt(&taken.job)).await;
+        let outcome = outcome.unwrap_or_else(|_| Outcome::Later { reason: "timeout".into(), after: TimeDelta::zero() });
+        match self.settle(&taken, outcome).await {
+            Ok(()) => {}
+            // The account went while its job was under way, and the job with it.
+            Err(DbError::ForeignKeyViolation(_)) => debug!(id = %taken.id, "a job's account is gone"),
+            Err(error) => warn!(id = %taken.id, %error, "a job's outcome can't be recorded; it will be done again"),
+        }
+    }
+
+    async fn attempt(&self, job: &Job) -> Outcome {
+        let outcome = match job {
+            Job::CheckEmail { user_id } => self.check_email(*user_id).await,
+            Job::Enrich { user_id } => self.enrich(*user_id).await,
+            mail => self.mail(mail).await,
+        };
+        outcome.unwrap_or_else(|error| Outcome::Later { reason: error.to_string(), after: TimeDelta::zero() })
+    }
+
+    /// The account to ask about, unless it is gone or wants to be left alone.
+    async fn person(&self, id: UserId) -> Result<Option<User>, DbError> {
+        let mut conn = self.platform.db.read().await?;
+        let Some(user) = users::by_id(&mut conn, id).await? else { return Ok(None) };
+        let forgotten = forgotten::contains(&mut conn, &self.platform, &user.email_key).await?;
+        Ok(Some(user).filter(|_| !forgotten))
+    }
+
+    async fn check_email(&self, id: UserId) -> Result<Outcome, DbError> {
+        let (Some(verifier), Some(user)) = (&self.verifier, self.person(id).await?) else {
+            return Ok(Outcome::Done(Finding::Nothing));
+        };
+        let answer = verifier.verify(&user.email_key).await;
+        Ok(conclude(&user, answer, |check| Finding::Check(id, check)))
+    }
+
+    async fn enrich(&self, id: UserId) -> Result<Outcome, DbError> {
+        let (Some(enricher), Some(user)) = (&self.enricher, self.person(id).await?) else {
+            return Ok(Outcome::Done(Finding::Nothing));
+        };
+        let answer = enricher.find(&user.email_key).await;
+        Ok(conclude(&user, answer, |person| Finding::Person(id, person)))
+    }
+
+    /// Records what came of a job, in one transaction.
+    pub(super) async fn settle(&self, taken: &Taken, outcome: Outcome) -> Result<(), DbError> {
+        let platform = &self.platform;
+        let mut tx = platform.db.begin().await?;
+        match outcome {
+            Outcome::Done(finding) => {
+                // First, and only if the job is still there: its account may have been deleted meanwhile, or its
+                // person forgotten by the other look-up's answer.
+                let was_there = outbox::done(&mut tx, taken.id).await?;
+                match finding {
+                    Finding::Claim(user, email) => forgotten::forget(&mut tx, platform, user, &email).await?,
+                    _ if !was_there => {}
+                    Finding::Nothing => {}
+                    Finding::Check(user, check) => hunter::store(&mut tx, platform, user, &check).await?,
+                    Finding::Person(user, person) => enrichment::store(&mut tx, platform, user, &person).await?,
+                }
+            }
+            Outcome::Later { reason, after } => {
+                let next = self.next_attempt(taken.attempts, after);
+                if next < taken.expires_at {
+                    debug!(id = %taken.id, attempts = taken.attempts, reason, "a job has to wait");
+                    outbox::failed(&mut tx, taken.id, &reason, next).await?;
+                } else {
+                    self.give_up(&mut tx, taken, &reason).await?;
+                }
+            }
+            Outcome::Hopeless { reason } => self.give_up(&mut tx, taken, &reason).await?,
+        }
+        tx.commit().await
+    }
+
+    async fn give_up(&self, tx: &mut shared::db::Tx, taken: &Taken, reason: &str) -> Result<(), DbError> {
+        let (kind, user) = match &taken.job {
+            Job::VerifyEmail { user_id, .. } => ("verify_email", Some(*user_id)),
+            Job::ConfirmSignup { .. } => ("confirm_signup", None),
+            Job::AlreadyRegistered { user_id, .. } => ("already_registered", Some(*user_id)),
+            Job::Invitation { referrer_id, .. } => ("invitation", Some(*referrer_id)),
+            Job::CheckEmail { user_id } => ("check_email", Some(*user_id)),
+            Job::Enrich { user_id } => ("enrich", Some(*user_id)),
+        };
+        let details = json!({ "kind": kind, "attempts": taken.attempts, "reason": reason });
+        audit::record(tx, &self.platform, "outbox.given_up", user, None, details).await?;
+        error!(id = %taken.id, kind, attempts = taken.attempts, reason, "a job is given up");
+        outbox::done(tx, taken.id).await?;
+        Ok(())
+    }
+
+    fn next_attempt(&self, attempts: i64, after: TimeDelta) -> DateTime<Utc> {
+        let wait = BACKOFF.wait(u32::try_from(attempts).unwrap_or(u32::MAX), &self.platform.random);
+        self.platform.clock.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1)).max(after)
+    }
+}
+
+fn conclude<T>(user: &User, answer: Result<T, Failure>, found: impl FnOnce(T) -> Finding) -> Outcome {
+    match answer {
+        Ok(answer) => Outcome::Done(found(answer)),
+        Err(Failure::Claimed) => Outcome::Done(Finding::Claim(user.id, user.email_key.clone())),
+        Err(failure) => {
+            if let Failure::NotEntitled(status) = &failure {
+                error!(status, "an outside service does not accept the configured key or plan");
+            }
+            match patience(&failure) {
+                Some(after) => Outcome::Later { reason: failure.to_string(), after },
+                None => Outcome::Hopeless { reason: failure.to_string() },
+            }
+        }
+    }
+}

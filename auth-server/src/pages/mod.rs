@@ -1,0 +1,43 @@
+//! The hosted pages, one file a page. [`layout`] holds what they share: language, security headers, CSRF. All of them
+//! work without JavaScript.
+
+mod assets;
+mod consent;
+pub mod error;
+pub mod field;
+mod home;
+pub mod layout;
+mod login;
+mod logout;
+mod signup;
+mod texts;
+mod unsubscribe;
+mod verify_email;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+
+use crate::AppState;
+
+/// Larger than any of our forms.
+const MAX_FORM: usize = 16 * 1024;
+
+/// The pages' routes, and the files they use.
+pub fn router(state: &AppState) -> Router<AppState> {
+    Router::new()
+        .route("/", get(home::show))
+        .route("/signup", get(signup::show).post(signup::submit))
+        .route("/login", get(login::show).post(login::submit))
+        .route("/consent", get(consent::show).post(consent::submit))
+        .route("/logout", get(logout::show).post(logout::submit))
+        .route("/verify-email", get(verify_email::show).post(verify_email::submit))
+        .layer(crate::sessions::layer(state))
+        .route("/signup/referral-code", get(signup::check_code))
+        .route("/unsubscribe", get(unsubscribe::show).post(unsubscribe::submit))
+        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .route("/assets/{name}", get(assets::serve))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! `/signup`: one page with the fields `email`, `password`, `given_name`, `family_name` and `referral_code`. A link
+//! `/signup?ref=CODE` fills in the code and shows who invites.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Form, Json};
+use serde::{Deserialize, Serialize};
+use shared::db::DbError;
+use shared::http::ClientIp;
+use shared::ids::AuthorizationRequestId;
+use shared::problem::{Problem, retry_after_header};
+use shared::referrals::code::CodeKey;
+use shared::referrals::store::{self, Refusal};
+use shared::users;
+use tower_sessions::Session;
+
+use super::error;
+use super::field::Field;
+use super::layout::{Page, see_other};
+use super::login::Through;
+use super::texts::Texts;
+use crate::AppState;
+use crate::accounts::signup::{NewAccount, Outcome, SignUpError, sign_up};
+use crate::accounts::{Fault, MAX_NAME, refusal_message};
+use crate::sessions::{self, ACR_PASSWORD, AMR_PASSWORD};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What is known of a code before the sign-up.
+enum CodeState {
+    Valid { inviter: Option<String> },
+    Refused(Refusal),
+    /// Nothing to check, or checked too often.
+    Unknown,
+}
+
+async fn check(state: &AppState, ip: &ClientIp, code: &str) -> Result<CodeState, DbError> {
+    if code.trim().is_empty() {
+        return Ok(CodeState::Unknown);
+    }
+    let platform = &state.platform;
+    let Some(key) = CodeKey::fold(code) else { return Ok(CodeState::Refused(Refusal::Unknown)) };
+    let per_minute = platform.config.limits.code_checks_per_minute;
+    if platform.limits.check("code-check", &ip.bucket(), per_minute, MINUTE).await.is_err() {
+        return Ok(CodeState::Unknown);
+    }
+    let mut conn = platform.db.read().await?;
+    let Some(code) = store::by_key(&mut conn, &key).await? else { return Ok(CodeState::Refused(Refusal::Unknown)) };
+    if let Some(refusal) = store::refusal(&code, platform.clock.now()) {
+        return Ok(CodeState::Refused(refusal));
+    }
+    let inviter = users::by_id(&mut conn, code.referrer_id).await?.and_then(|user| user.display_name());
+    Ok(CodeState::Valid { inviter })
+}
+
+#[derive(Template)]
+#[template(path = "pages/signup.html")]
+struct SignUpPage<'a> {
+    page: &'a Page,
+    t: Texts,
+    csrf: String,
+    request: Option<AuthorizationRequestId>,
+    client: Option<String>,
+    /// Who invites: shown large when the code came with the link.
+    invitation: Option<String>,
+    /// Faults of fields, for the summary: field and message.
+    faults: Vec<(&'static str, String)>,
+    /// What else went wrong.
+    alert: Option<String>,
+    email: Field,
+    password: Field,
+    given_name: Field,
+    family_name: Field,
+    referral_code: Field,
+    /// What is known of the code, and whether it is good.
+    code_status: Option<(String, bool)>,
+    code_is_open: bool,
+    login_link: String,
+}
+
+/// What a form keeps when it is shown again: all but the password.
+#[derive(Default)]
+struct Typed {
+    email: String,
+    given_name: String,
+    family_name: String,
+    referral_code: String,
+}
+
+fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, typed: Typed, code: &CodeState) -> SignUpPage<'a> {
+    let t = page.t();
+    let config = &page.state().platform.config;
+    let min = u64::from(config.passwords.min_length);
+    let mut email = Field::new("email", "email", "username", t.get("field-email")).required().value(typed.email);
+    email.focus = email.value.is_empty();
+    let mut password = Field::new("password", "password", "new-password", t.get("field-password"))
+        .required()
+        .hint(t.count("signup-password-hint", "n", min));
+    password.max_length = crate::passwords::MAX_BYTES;
+    let mut given_name =
+        Field::new("given_name", "text", "given-name", t.get("field-given-name")).value(typed.given_name);
+    let mut family_name =
+        Field::new("family_name", "text", "family-name", t.get("field-family-name")).value(typed.family_name);
+    given_name.max_length = MAX_NAME;
+    family_name.max_length = MAX_NAME;
+    let mut referral_code =
+        Field::new("referral_code", "text", "off", t.get("field-referral-code")).value(typed.referral_code);
+    referral_code.max_length = 64;
+    referral_code.check_at = Some("/signup/referral-code");
+    let invited = |inviter: &Option<String>| match inviter {
+        Some(name) => t.with("signup-invited-by", "name", name),
+        None => t.get("signup-invited"),
+    };
+    let (invitation, code_status) = match code {
+        CodeState::Valid { inviter } => (Some(invited(inviter)), Some((invited(inviter), true))),
+        CodeState::Refused(refusal) => (None, Some((t.get(refusal_message(*refusal)), false))),
+        CodeState::Unknown => (None, None),
+    };
+    SignUpPage {
+        page,
+        t,
+        csrf: page.csrf_token(None),
+        request: through.id(),
+        client,
+        invitation,
+        faults: vec![],
+        alert: None,
+        code_is_open: !referral_code.value.is_empty(),
+        email,
+        password,
+        given_name,
+        family_name,
+        referral_code,
+        code_status,
+        login_link: through.link("/login"),
+    }
+}
+
+impl SignUpPage<'_> {
+    fn blame(&mut self, faults: &[Fault]) {
+        for fault in faults {
+            let message = self.t.fault(*fault);
+            let field = match fault.field() {
+                "email" => &mut self.email,
+                "password" => &mut self.password,
+                "given_name" => &mut self.given_name,
+                "family_name" => &mut self.family_name,
+                _ => {
+                    self.code_is_open = true;
+                    self.code_status = None;
+                    &mut self.referral_code
+                }
+            };
+            field.error = Some(message.clone());
+            self.faults.push((fault.field(), message));
+        }
+        for field in [&mut self.email, &mut self.password] {
+            field.focus = false;
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Arrival {
+    #[serde(default, rename = "ref")]
+    code: String,
+    #[serde(flatten)]
+    through: Through,
+}
+
+pub async fn show(
+    State(state): State<AppState>,
+    mut page: Page,
+    ip: ClientIp,
+    Query(Arrival { code, through }): Query<Arrival>,
+) -> Response {
+    let pending = match through.load(&state, &mut page).await {
+        Ok(pending) => pending,
+        Err(response) => return response,
+    };
+    let checked = match check(&state, &ip, &code).await {
+        Ok(checked) => checked,
+        Err(error) => return error::database(&page, &error),
+    };
+    let email = pending.as_ref().and_then(|p| p.request.login_hint.clone()).unwrap_or_default();
+    let typed = Typed { email, referral_code: code.chars().take(64).collect(), ..Typed::default() };
+    let client = pending.map(|p| p.client.name.clone());
+    page.render(StatusCode::OK, &form(&page, &through, client, typed, &checked))
+}
+
+#[derive(Deserialize)]
+pub struct SignUp {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    given_name: String,
+    #[serde(default)]
+    family_name: String,
+    #[serde(default)]
+    referral_code: String,
+    #[serde(flatten)]
+    through: Through,
+}
+
+pub async fn submit(
+    State(state): State<AppState>,
+    mut page: Page,
+    session: Session,
+    ip: ClientIp,
+    headers: HeaderMap,
+    sent: Result<Form<SignUp>, FormRejection>,
+) -> Response {
+    let Ok(Form(sent)) = sent else { return error::malformed(&page) };
+    let SignUp { csrf, email, password, given_name, family_name, referral_code, through } = sent;
+    page.at("/signup", &[("ref", referral_code.as_str()), ("request", through.request.as_str())]);
+    if let Err(response) = page.check_form(&headers, &csrf, None) {
+        return response;
+    }
+    let account = NewAccount {
+        email: email.clone(),
+        password,
+        given_name: Some(given_name.clone()),
+        family_name: Some(family_name.clone()),
+        referral_code: Some(referral_code.clone()),
+        locale: Some(page.lang().to_owned()),
+    };
+    match sign_up(&state, account, &ip).await {
+        Ok(Outcome::Created { id, .. }) => {
+            match sessions::sign_in(&session, &state, id, ACR_PASSWORD, &[AMR_PASSWORD]).await {
+                Ok(_) => see_other(&through.onward()),
+                // The account is there; signing in is all that is left to do.
+                Err(error) => error::database(&page, &error),
+            }
+        }
+        Ok(Outcome::VerificationRequired) => check_your_mail(&page, email.trim()),
+        Err(why) => {
+            let typed = Typed { email, given_name, family_name, referral_code };
+            refused(&state, page, &ip, &through, typed, why).await
+        }
+    }
+}
+
+async fn refused(
+    state: &AppState,
+    mut page: Page,
+    ip: &ClientIp,
+    through: &Through,
+    typed: Typed,
+    why: SignUpError,
+) -> Response {
+    let (status, faults, alert, retry_after) = match why {
+        SignUpError::Invalid(faults) => (StatusCode::UNPROCESSABLE_ENTITY, faults, None, None),
+        SignUpError::TakenEmail => (StatusCode::CONFLICT, vec![Fault::EmailTaken], None, None),
+        SignUpError::Limited(limited) => {
+            (StatusCode::TOO_MANY_REQUESTS, vec![], Some("signup-limited"), Some(limited.retry_after))
+        }
+        SignUpError::Busy(after) => (StatusCode::SERVICE_UNAVAILABLE, vec![], Some("login-busy"), Some(after)),
+        SignUpError::AnsweredAlready => (StatusCode::SERVICE_UNAVAILABLE, vec![], Some("login-busy"), Some(MINUTE)),
+        SignUpError::Db(error) => return error::database(&page, &error),
+    };
+    let client = match through.load(state, &mut page).await {
+        Ok(pending) => pending.map(|p| p.client.name.clone()),
+        Err(response) => return response,
+    };
+    let checked = match check(state, ip, &typed.referral_code).await {
+        Ok(checked) => checked,
+        Err(error) => return error::database(&page, &error),
+    };
+    let mut shown = form(&page, through, client, typed, &checked);
+    shown.blame(&faults);
+    shown.alert = alert.map(|key| page.t().get(key));
+    let mut response = page.render(status, &shown);
+    if let Some(after) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, retry_after_header(after));
+    }
+    response
+}
+
+#[derive(Template)]
+#[template(path = "pages/check_mail.html")]
+struct CheckMailPage<'a> {
+    page: &'a Page,
+    t: Texts,
+    email: &'a str,
+}
+
+/// Said whether the address was free or taken.
+fn check_your_mail(page: &Page, email: &str) -> Response {
+    page.render(StatusCode::OK, &CheckMailPage { page, t: page.t(), email })
+}
+
+#[derive(Deserialize)]
+pub struct CodeQuery {
+    #[serde(default)]
+    code: String,
+}
+
+/// What the script of the page is told about a code.
+#[derive(Serialize)]
+struct CodeAnswer {
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inviter: Option<String>,
+    /// For the person, in the page's language.
+    message: String,
+}
+
+/// `GET /signup/referral-code?code=…`.
+pub async fn check_code(
+    State(state): State<AppState>,
+    page: Page,
+    ip: ClientIp,
+    Query(query): Query<CodeQuery>,
+) -> Response {
+    let t = page.t();
+    let answer = match check(&state, &ip, &query.code).await {
+        Ok(CodeState::Valid { inviter }) => {
+            let message = match &inviter {
+                Some(name) => t.with("signup-invited-by", "name", name),
+                None => t.get("signup-invited"),
+            };
+            CodeAnswer { valid: true, inviter, message }
+        }
+        Ok(CodeState::Refused(refusal)) => {
+            CodeAnswer { valid: false, inviter: None, message: t.get(refusal_message(refusal)) }
+        }
+        Ok(CodeState::Unknown) if query.code.trim().is_empty() => {
+            CodeAnswer { valid: false, inviter: None, message: String::new() }
+        }
+        Ok(CodeState::Unknown) => return Problem::too_many_requests(MINUTE).into_response(),
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}

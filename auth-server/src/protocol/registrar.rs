@@ -1,0 +1,121 @@
+//! oxide-auth's registrar over our clients: which redirect URI, and which scope.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use oxide_auth::primitives::registrar::{BoundClient, ClientUrl, ExactUrl, PreGrant, RegisteredUrl, RegistrarError};
+use oxide_auth::primitives::scope::Scope;
+use oxide_auth_async::primitives::Registrar;
+use url::Url;
+
+use crate::clients::{Client, is_loopback};
+
+/// The registrar of one request: its client has been looked up (and, at the token endpoint, has authenticated).
+pub struct RequestRegistrar {
+    pub client: Arc<Client>,
+}
+
+/// Where service clients would be redirected to, if they ever were: oxide-auth's grants want a URI.
+const NOWHERE: &str = "urn:referris:no-redirect";
+
+#[async_trait]
+impl Registrar for RequestRegistrar {
+    async fn bound_redirect<'a>(&self, bound: ClientUrl<'a>) -> Result<BoundClient<'a>, RegistrarError> {
+        if bound.client_id != self.client.client_id.as_str() {
+            return Err(RegistrarError::Unspecified);
+        }
+        let registered = &self.client.metadata.redirect_uris;
+        let chosen = match (&bound.redirect_uri, registered.as_slice()) {
+            (Some(uri), _) if matches_registered(&self.client, uri.as_str()) => uri.as_str(),
+            (Some(_), _) => return Err(RegistrarError::Unspecified),
+            // Left out: fine when there is only one (RFC 6749 §3.1.2.3).
+            (None, [only]) => only,
+            (None, _) if self.client.may_use("client_credentials") => NOWHERE,
+            (None, _) => return Err(RegistrarError::Unspecified),
+        };
+        let exact = ExactUrl::new(chosen.to_owned()).map_err(|_| RegistrarError::PrimitiveError)?;
+        Ok(BoundClient { client_id: bound.client_id, redirect_uri: Cow::Owned(RegisteredUrl::Exact(exact)) })
+    }
+
+    /// The scope asked for, which must be within the registered one; the whole registered one when none is asked for.
+    async fn negotiate<'a>(&self, client: BoundClient<'a>, scope: Option<Scope>) -> Result<PreGrant, RegistrarError> {
+        let registered: Scope =
+            self.client.metadata.scopes.join(" ").parse().map_err(|_| RegistrarError::PrimitiveError)?;
+        let scope = match scope {
+            Some(scope) if scope <= registered => scope,
+            Some(_) => return Err(RegistrarError::Unspecified),
+            None => registered,
+        };
+        Ok(PreGrant {
+            client_id: client.client_id.into_owned(),
+            redirect_uri: client.redirect_uri.into_owned(),
+            scope,
+        })
+    }
+
+    /// Clients authenticate before any machine runs ([`super::client_auth`]).
+    async fn check(&self, client_id: &str, _passphrase: Option<&[u8]>) -> Result<(), RegistrarError> {
+        if client_id == self.client.client_id.as_str() { Ok(()) } else { Err(RegistrarError::Unspecified) }
+    }
+}
+
+/// Is `uri` one of the client's? Character by character (RFC 9700 §2.1); only the port of a public client's loopback
+/// URI may differ, since a native app can't choose it beforehand (RFC 8252 §7.3).
+pub fn matches_registered(client: &Client, uri: &str) -> bool {
+    client.metadata.redirect_uris.iter().any(|registered| {
+        registered == uri || (client.is_public() && same_but_for_loopback_port(registered, uri))
+    })
+}
+
+fn same_but_for_loopback_port(registered: &str, uri: &str) -> bool {
+    let (Ok(a), Ok(b)) = (Url::parse(registered), Url::parse(uri)) else { return false };
+    if a.scheme() != "http" || b.scheme() != "http" || !is_loopback(&a) || a.host_str() != b.host_str() {
+        return false;
+    }
+    // Compare what was written, less the port, so that no normalisation makes unequal URIs equal.
+    without_port(registered).is_some_and(|left| without_port(uri) == Some(left))
+}
+
+/// An `http` URI's authority without its port, and the rest as written.
+fn without_port(uri: &str) -> Option<(&str, &str)> {
+    let rest = uri.strip_prefix("http://")?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return None;
+    }
+    let host_end = authority.find(']').map_or(0, |bracket| bracket + 1);
+    let host = match authority[host_end..].find(':') {
+        Some(colon) if authority[host_end + colon + 1..].bytes().all(|b| b.is_ascii_digit()) => {
+            &authority[..host_end + colon]
+        }
+        Some(_) => return None,
+        None => authority,
+    };
+    Some((host, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_loopback_port_may_differ__rfc8252_7_3() {
+        for (registered, uri, same) in [
+            ("http://127.0.0.1/cb", "http://127.0.0.1:49152/cb", true),
+            ("http://[::1]:1/cb", "http://[::1]:2/cb", true),
+            ("http://localhost:3000/cb", "http://localhost/cb", true),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:1/cb2", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:1/cb?x", false),
+            ("http://127.0.0.1/cb", "http://localhost:1/cb", false),
+            ("http://127.0.0.1/cb", "https://127.0.0.1:1/cb", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:1@evil.example/cb", false),
+            ("http://127.0.0.1/cb", "http://user@127.0.0.1/cb", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:1\\@evil.example/cb", false),
+            ("http://127.0.0.1/a/../cb", "http://127.0.0.1:1/cb", false),
+            ("http://app.example/cb", "http://app.example:1/cb", false),
+        ] {
+            assert_eq!(same_but_for_loopback_port(registered, uri), same, "{registered} {uri}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Deletes what has expired, in small batches, so that no statement holds locks for long.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use shared::Platform;
+use shared::db::DbError;
+use shared::execute;
+use shared::platform::every;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+/// How often.
+const INTERVAL: Duration = Duration::from_secs(300);
+
+/// Rows a statement deletes at most.
+const BATCH: i64 = 1000;
+
+/// Authorization requests are kept a day beyond their expiry: until then, an old tab still leads back to its client.
+const GRACE: TimeDelta = TimeDelta::days(1);
+
+/// Sweeps until `stop` turns true. Several instances may sweep at once.
+pub fn spawn(platform: Platform, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    every(INTERVAL, stop, move || {
+        let platform = platform.clone();
+        async move {
+            match sweep(&platform).await {
+                Ok(0) => {}
+                Ok(rows) => info!(rows, "deleted what had expired"),
+                Err(error) => warn!(%error, "what has expired can't be deleted now"),
+            }
+        }
+    })
+}
+
+/// Deletes everything that has expired. Returns the number of rows.
+pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
+    let now = platform.clock.now();
+    let mut total = 0;
+    macro_rules! sweep {
+        ($($table:literal $key:literal $before:expr;)*) => {$(
+            loop {
+                let mut tx = platform.db.begin().await?;
+                let rows = execute!(
+                    &mut tx,
+                    concat!(
+                        "DELETE FROM ", $table, " WHERE ", $key, " IN (SELECT ", $key, " FROM ", $table,
+                        " WHERE expires_at <= $1 LIMIT $2)"
+                    ),
+                    $before,
+                    BATCH
+                )?;
+                tx.commit().await?;
+                total += rows;
+                if rows < BATCH.unsigned_abs() {
+                    break;
+                }
+            }
+        )*};
+    }
+    // Children before parents, so that no cascade grows beyond a batch.
+    sweep! {
+        "refresh_tokens" "token_hash" now;
+        "authorization_codes" "code_hash" now - GRACE;
+        "grants" "id" now;
+        "authorization_requests" "id" now - GRACE;
+        "browser_sessions" "id_hash" now;
+        "pending_signups" "id" now;
+        "email_verifications" "token_hash" now;
+        "outbox" "id" now;
+        "cache_invalidations" "cache_key" now;
+        "idempotency_keys" "key_hash" now;
+    }
+    let mut tx = platform.db.begin().await?;
+    total += execute!(&mut tx, "DELETE FROM revocations WHERE expires_at <= $1", now)?;
+    tx.commit().await?;
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::testing::each_store;
+
+    #[tokio::test]
+    async fn what_has_expired_is_swept_and_nothing_else() {
+        each_store(|platform| async move {
+            let now = platform.clock.now();
+            let mut tx = platform.db.begin().await.unwrap();
+            for (key, expires_at) in [("old", now - TimeDelta::seconds(1)), ("new", now + TimeDelta::hours(1))] {
+                execute!(
+                    &mut tx,
+                    "INSERT INTO cache_invalidations (cache_key, created_at, expires_at) VALUES ($1, $2, $3)",
+                    key,
+                    now,
+                    expires_at
+                )
+                .unwrap();
+            }
+            tx.commit().await.unwrap();
+            assert_eq!(sweep(&platform).await.unwrap(), 1);
+            assert_eq!(sweep(&platform).await.unwrap(), 0);
+        })
+        .await;
+    }
+}

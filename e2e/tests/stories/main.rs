@@ -1,0 +1,27 @@
+//! The running system, used as people and programs use it. Each story runs on SQLite with the in-process cache and on
+//! PostgreSQL with Redis; `cargo xtask e2e` runs them all.
+//!
+//! - `world`: both services and the demo app on free ports over a fresh store
+//! - `actor`: who acts: nobody, a person, a service
+//! - `app`: an OAuth client; `visitor`: a person's browser without a screen
+//! - `processes`: the real binaries
+
+#[macro_use]
+mod world;
+mod actor;
+mod app;
+mod processes;
+mod visitor;
+
+mod apps;
+mod browser;
+mod command_line;
+mod crash;
+mod customer;
+mod discovery;
+mod expiry;
+mod machines;
+mod outages;
+mod races;
+mod signup;
+mod tour;

@@ -1,0 +1,168 @@
+//! `/v1/invitations`: mails a referrer's active code to a friend. It must neither serve as a mail relay nor tell who has
+//! an account.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared::db::{Conn, DbError};
+use shared::email::Email;
+use shared::http::{ClientIp, Json};
+use shared::idempotency::Idempotent;
+use shared::ids::{ClientId, UserId};
+use shared::outbox::{self, Job};
+use shared::problem::{FieldError, Problem};
+use shared::{Platform, audit, fetch_all};
+use utoipa::ToSchema;
+
+use crate::bearer::{AccessToken, Bearer, ReadCodes, token_needed};
+use crate::codes::discoverable_code;
+use crate::state::AppState;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const DEFAULT_LOCALE: &str = "en";
+
+/// Whose code is to be mailed to whom.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewInvitation {
+    /// The email address of the person whose code it is.
+    #[schema(example = "ann@example.com")]
+    referrer_email: String,
+    /// Where the code is mailed to.
+    #[schema(example = "friend@example.org")]
+    email: String,
+}
+
+/// The request was taken. Whether a mail is sent stays unsaid.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Accepted {
+    #[schema(example = "accepted")]
+    status: &'static str,
+}
+
+/// Mail a referrer's active code to a friend
+///
+/// The answer is the same whether there is such a referrer and code or not. Nobody is mailed who asked not to be. With
+/// an `Idempotency-Key`, a repeated request sends nothing more.
+#[utoipa::path(
+    post, path = "/v1/invitations", tag = "Invitations", operation_id = "createInvitation",
+    security(("oauth2" = ["referral-codes:read"]), ("token" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours")),
+    request_body = NewInvitation,
+    responses(
+        (status = 202, description = "Accepted", body = Accepted),
+        (status = 422, description = "An address is at fault", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many invitations today; come back after `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create(
+    State(state): State<AppState>,
+    caller: Option<Bearer<ReadCodes>>,
+    ip: ClientIp,
+    headers: HeaderMap,
+    Json(new): Json<NewInvitation>,
+) -> Result<Response, Problem> {
+    let platform = state.platform();
+    let token = caller.map(|caller| caller.token);
+    if token.is_none() && !platform.config.invitations.anonymous {
+        return Err(token_needed(&state));
+    }
+    let caller = match &token {
+        Some(token) => token.subject.clone(),
+        None => ip.to_string(),
+    };
+    let (referrer, friend) = check(&new)?;
+    let request = serde_json::to_vec(&new).map_err(|_| Problem::internal())?;
+    let key = Idempotent::from_headers(&headers, &["POST /v1/invitations", &caller], &request)?;
+    if let Some(key) = &key {
+        let mut conn = platform.db.read().await?;
+        if key.find(&mut conn, platform).await??.is_some() {
+            return Ok(accepted());
+        }
+    }
+    let bucket = ip.bucket();
+    let counted_by = token.as_ref().map_or(bucket.as_slice(), |token| token.subject.as_bytes());
+    let address_may_be_mailed = within_limits(platform, counted_by, &friend).await?;
+
+    let (referrer, code) = discoverable_code(&state, &referrer).await?;
+    let mut conn = platform.db.read().await?;
+    let objects = objects(&mut conn, platform, &friend).await?;
+    drop(conn);
+    let referrer = referrer.filter(|_| code.is_some() && address_may_be_mailed && !objects);
+    match hand_over(platform, token.as_ref(), referrer, friend, key.as_ref()).await {
+        // The referrer's account went, or the same request was faster: the same answer.
+        Ok(()) | Err(DbError::ForeignKeyViolation(_) | DbError::UniqueViolation(_)) => Ok(accepted()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes the same rows whether there is a mail to send or not, or the time would tell.
+async fn hand_over(
+    platform: &Platform,
+    token: Option<&AccessToken>,
+    referrer: Option<shared::users::User>,
+    friend: Email,
+    key: Option<&Idempotent>,
+) -> Result<(), DbError> {
+    let asker = token.and_then(|token| token.user);
+    let client = token.map(|token| ClientId(token.client_id.clone()));
+    let locale = referrer.as_ref().and_then(|r| r.locale.clone()).unwrap_or_else(|| DEFAULT_LOCALE.to_owned());
+    let to_whom = referrer.as_ref().map(|referrer| referrer.id);
+    let referrer_id = to_whom.unwrap_or(UserId(uuid::Uuid::nil()));
+    let job = Job::Invitation { referrer_id, email: friend.display, locale };
+
+    let mut tx = platform.db.begin().await?;
+    match to_whom {
+        Some(_) => outbox::enqueue(&mut tx, platform, &job).await?,
+        None => outbox::enqueue_nothing(&mut tx, platform, &job, asker).await?,
+    }
+    audit::record(&mut tx, platform, "invitation.requested", asker, client.as_ref(), json!({})).await?;
+    if let Some(key) = key {
+        key.keep(&mut tx, platform, 202, &json!({})).await?;
+    }
+    tx.commit().await
+}
+
+fn accepted() -> Response {
+    (StatusCode::ACCEPTED, Json(Accepted { status: "accepted" })).into_response()
+}
+
+fn check(new: &NewInvitation) -> Result<(Email, Email), Problem> {
+    let mut errors = vec![];
+    let mut read = |name, text: &str| {
+        let email = Email::parse(text);
+        if let Err(reason) = &email {
+            errors.push(FieldError::body(name, reason.to_string()));
+        }
+        email.ok()
+    };
+    match (read("referrer_email", &new.referrer_email), read("email", &new.email)) {
+        (Some(referrer), Some(friend)) => Ok((referrer, friend)),
+        _ => Err(Problem::validation(errors)),
+    }
+}
+
+/// Counts this invitation. A caller learns of the limits they reached themselves; that an address was mailed enough by
+/// others (`Ok(false)`) is not told.
+async fn within_limits(platform: &Platform, caller: &[u8], friend: &Email) -> Result<bool, Problem> {
+    let limits = &platform.config.invitations;
+    // Tags and dots folded: `ann+1@…` and `ann+2@…` are one mailbox.
+    let address = platform.master_key.mac("invitation-limit", friend.canonical.as_bytes());
+    let own = [caller, b"\0", &address].concat();
+    platform.limits.check("invitation-caller", caller, limits.per_caller_per_day, DAY).await?;
+    platform.limits.check("invitation-own-address", &own, limits.per_address_per_day, DAY).await?;
+    let everything = platform.config.api.public_url.as_str().as_bytes();
+    platform.limits.check("invitation-all", everything, limits.per_day, DAY).await?;
+    Ok(platform.limits.check("invitation-address", &address, limits.per_address_per_day, DAY).await.is_ok())
+}
+
+/// Has the owner of this address asked not to be mailed by others?
+async fn objects(conn: &mut Conn, platform: &Platform, email: &Email) -> Result<bool, DbError> {
+    let hash = platform.master_key.mac("mail-objection", email.key.as_bytes());
+    let found = fetch_all!(conn, (i64,), "SELECT COUNT(*) FROM mail_objections WHERE email_hash = $1", hash)?;
+    Ok(found.first().is_some_and(|(count,)| *count > 0))
+}

@@ -1,0 +1,91 @@
+//! The referral API: validates the authorization server's access tokens; referral codes, referrals, invitations.
+
+pub mod bearer;
+pub mod code_cache;
+pub mod codes;
+mod docs;
+pub mod invitations;
+pub mod jwks;
+pub mod metadata;
+pub mod paging;
+pub mod referrals;
+mod state;
+
+use std::future::Future;
+
+use axum::Router;
+use shared::Platform;
+use shared::config::Config;
+use shared::http::{health, layers, no_store};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use docs::openapi;
+pub use state::AppState;
+
+/// Everything this service answers.
+pub fn router(state: AppState) -> Router {
+    let platform = state.platform().clone();
+    let (api, openapi) = routes(&platform.config).split_for_parts();
+    let pages = docs::pages(&openapi, &platform.config, platform.clock.now());
+    let ready = {
+        let state = state.clone();
+        move || {
+            let state = state.clone();
+            async move { is_ready(&state).await }
+        }
+    };
+    let router = api.merge(pages).merge(health::router(ready)).with_state(state);
+    layers(router, &platform)
+}
+
+/// The routes with their descriptions.
+pub(crate) fn routes(config: &Config) -> OpenApiRouter<AppState> {
+    let private = OpenApiRouter::with_openapi(docs::base(config))
+        .routes(routes!(codes::create, codes::list))
+        .routes(routes!(codes::lookup))
+        .routes(routes!(codes::get, codes::delete))
+        .routes(routes!(referrals::list))
+        .routes(routes!(invitations::create))
+        .layer(no_store());
+    let mut all = private.routes(routes!(metadata::get));
+    docs::describe_common_answers(all.get_openapi_mut());
+    all
+}
+
+/// Ready is who can judge tokens and read the database.
+async fn is_ready(state: &AppState) -> Result<(), String> {
+    if !state.keys().is_ready() {
+        return Err("the issuer's keys have not been fetched yet".into());
+    }
+    health::database_answers(&state.platform().db).await.map_err(|error| error.to_string())
+}
+
+/// Serves on `listener` until `shutdown` completes. The authorization server need not be up yet: until its keys could
+/// be fetched, requests are answered 503.
+pub async fn serve(
+    platform: Platform,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    // Before the first request: a token that was revoked while nothing ran must not pass. A database that is still
+    // starting must not keep the service from starting, and without it no token passes either.
+    if let Err(error) = platform.revocations.refresh(&platform.db, platform.clock.now()).await {
+        tracing::warn!(%error, "the list of revocations can't be read yet");
+    }
+    let state = AppState::new(platform.clone());
+    let (stop, stopped) = watch::channel(false);
+    let workers = [
+        platform.watch_revocations(stopped.clone()),
+        state.keys().watch(stopped.clone()),
+        state.codes().watch(stopped),
+    ];
+    let served = shared::http::serve(listener, router(state), shutdown).await;
+    let _ = stop.send(true);
+    for worker in workers {
+        let _ = worker.await;
+    }
+    Ok(served?)
+}

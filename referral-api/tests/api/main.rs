@@ -1,0 +1,13 @@
+//! Stories told to the referral API as its callers tell them, on each store.
+#![expect(non_snake_case, reason = "test names are sentences that name RFC sections")]
+
+mod bad_input;
+mod caching;
+mod codes;
+mod documentation;
+mod invitations;
+mod keys;
+mod lookup;
+mod referrals;
+mod tokens;
+mod world;

@@ -1,0 +1,165 @@
+//! The in-process face, on moka. Expiry follows our clock, so that tests move it by hand; moka's own only frees memory.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use moka::Expiry;
+use moka::future::{Cache, FutureExt};
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
+
+use super::{CacheKey, Lookup, TOMBSTONE};
+use crate::clock::Clock;
+
+const ENTRY_BYTES: u64 = 32 * 1024 * 1024;
+const TOMBSTONES: u64 = 100_000;
+const COUNTERS: u64 = 200_000;
+
+/// Something that ends.
+#[derive(Clone, Debug)]
+struct Until<T> {
+    value: T,
+    end: DateTime<Utc>,
+    life: Duration,
+}
+
+impl<T> Until<T> {
+    fn new(value: T, now: DateTime<Utc>, life: Duration) -> Self {
+        Self { value, end: now + TimeDelta::from_std(life).unwrap_or(TimeDelta::days(365)), life }
+    }
+
+    fn is_live(&self, now: DateTime<Utc>) -> bool {
+        now < self.end
+    }
+}
+
+struct ByItsLife;
+
+impl<T> Expiry<CacheKey, Until<T>> for ByItsLife {
+    fn expire_after_create(&self, _: &CacheKey, entry: &Until<T>, _: Instant) -> Option<Duration> {
+        Some(entry.life)
+    }
+
+    fn expire_after_update(&self, _: &CacheKey, entry: &Until<T>, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(entry.life)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Local {
+    clock: Clock,
+    entries: Cache<CacheKey, Until<Vec<u8>>>,
+    /// Apart from the entries: moka may turn away a newcomer that is asked for less often than what it would displace,
+    /// and a tombstone turned away would let a deleted code through.
+    tombstones: Cache<CacheKey, Until<()>>,
+    pub(super) counters: Counters,
+}
+
+impl Local {
+    pub(super) fn new(clock: Clock) -> Self {
+        let entries = Cache::builder()
+            .max_capacity(ENTRY_BYTES)
+            .weigher(|_, entry: &Until<Vec<u8>>| u32::try_from(entry.value.len() + 128).unwrap_or(u32::MAX))
+            .expire_after(ByItsLife)
+            .build();
+        let tombstones = Cache::builder()
+            .max_capacity(TOMBSTONES)
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(ByItsLife)
+            .build();
+        Self { counters: Counters::new(clock.clone()), clock, entries, tombstones }
+    }
+
+    pub(super) async fn get(&self, key: &CacheKey) -> Lookup {
+        let now = self.clock.now();
+        // The tombstone first: an entry written beside it, by a fill that looked a moment earlier, is never seen. The
+        // entry is gone before the tombstone is.
+        if self.is_buried(key, now).await {
+            return Lookup::Tombstone;
+        }
+        match self.entries.get(key).await {
+            Some(entry) if entry.is_live(now) => Lookup::Hit(entry.value),
+            _ => Lookup::Miss,
+        }
+    }
+
+    pub(super) async fn fill(&self, key: &CacheKey, bytes: &[u8], ttl: Duration) {
+        let now = self.clock.now();
+        if self.is_buried(key, now).await {
+            return;
+        }
+        self.entries
+            .entry_by_ref(key)
+            .and_compute_with(|present| {
+                let op = match present {
+                    Some(present) if present.value().is_live(now) => Op::Nop,
+                    _ => Op::Put(Until::new(bytes.to_vec(), now, ttl)),
+                };
+                std::future::ready(op).boxed()
+            })
+            .await;
+    }
+
+    pub(super) async fn put(&self, key: &CacheKey, bytes: &[u8], ttl: Duration) {
+        let now = self.clock.now();
+        if !self.is_buried(key, now).await {
+            self.entries.insert(*key, Until::new(bytes.to_vec(), now, ttl)).await;
+        }
+    }
+
+    pub(super) async fn invalidate(&self, key: &CacheKey) {
+        self.tombstones.insert(*key, Until::new((), self.clock.now(), TOMBSTONE)).await;
+        self.entries.invalidate(key).await;
+    }
+
+    async fn is_buried(&self, key: &CacheKey, now: DateTime<Utc>) -> bool {
+        self.tombstones.get(key).await.is_some_and(|tombstone| tombstone.is_live(now))
+    }
+}
+
+/// Counters of this process alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Counters {
+    clock: Clock,
+    counts: Cache<CacheKey, Until<u64>>,
+}
+
+impl Counters {
+    pub(crate) fn new(clock: Clock) -> Self {
+        // Least recently used goes first: with moka's usual policy, a flood of one-time addresses could keep new
+        // counters out, and each of them would start at one again.
+        let counts = Cache::builder()
+            .max_capacity(COUNTERS)
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(ByItsLife)
+            .build();
+        Self { clock, counts }
+    }
+
+    pub(crate) async fn increment(&self, key: &CacheKey, window: Duration) -> (u64, Duration) {
+        let now = self.clock.now();
+        let counted = self
+            .counts
+            .entry_by_ref(key)
+            .and_upsert_with(|present| {
+                let next = match present.map(|entry| entry.into_value()) {
+                    Some(Until { value, end, .. }) if now < end => {
+                        Until { value: value + 1, end, life: (end - now).to_std().unwrap_or_default() }
+                    }
+                    _ => Until::new(1, now, window),
+                };
+                std::future::ready(next)
+            })
+            .await
+            .into_value();
+        (counted.value, counted.life)
+    }
+
+    pub(crate) async fn count(&self, key: &CacheKey) -> (u64, Duration) {
+        let now = self.clock.now();
+        match self.counts.get(key).await {
+            Some(entry) if entry.is_live(now) => (entry.value, (entry.end - now).to_std().unwrap_or_default()),
+            _ => (0, Duration::ZERO),
+        }
+    }
+}

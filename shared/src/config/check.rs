@@ -1,0 +1,336 @@
+//! Reading the configuration and saying everything that is wrong with it at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use figment::Figment;
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Value};
+
+use super::keys::{Config, KEYS, Key, SECTIONS};
+
+/// Names that other tools use for some of our keys.
+const PLAIN_NAMES: &[(&str, &str)] = &[
+    ("DATABASE_URL", "database.url"),
+    ("REDIS_URL", "redis.url"),
+    ("SMTP_URL", "smtp.url"),
+    ("CLEARBIT_API_KEY", "enrichment.api_key"),
+    ("HUNTER_API_KEY", "verification.api_key"),
+];
+
+const PREFIX: &str = "REFERRIS__";
+
+/// One thing that is wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The key, as `section.key`.
+    pub key: String,
+    /// Where it was set: a file or a variable.
+    pub source: String,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<Mistake>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the configuration has {} mistake(s):", self.0.len())?;
+        for Mistake { key, source, reason } in &self.0 {
+            writeln!(f, "  {key} ({source}): {reason}")?;
+        }
+        write!(
+            f,
+            "every key is described in docs/CONFIGURATION.md; `auth-server config check` reads it without starting"
+        )
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Reads `file` (default: `referris.toml` when there is one) and this process's environment.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+    let text = match file {
+        Some(path) => Some((path.display().to_string(), std::fs::read_to_string(path))),
+        None if Path::new("referris.toml").exists() => {
+            Some(("referris.toml".into(), std::fs::read_to_string("referris.toml")))
+        }
+        None => None,
+    };
+    let text = match text {
+        Some((name, Ok(text))) => Some((name, text)),
+        Some((name, Err(e))) => {
+            let reason = format!("can't be read: {e}");
+            return Err(ConfigError(vec![Mistake { key: "(file)".into(), source: name, reason }]));
+        }
+        None => None,
+    };
+    load_from(text.as_ref().map(|(name, text)| (name.as_str(), text.as_str())), std::env::vars())
+}
+
+/// Reads a configuration from a named TOML text and a set of environment variables.
+pub fn load_from(
+    toml: Option<(&str, &str)>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let mut mistakes = vec![];
+    let mut given = BTreeMap::<String, (String, Value)>::new();
+
+    if let Some((name, text)) = toml {
+        match text.parse::<toml::Table>() {
+            Ok(table) => match Value::serialize(table) {
+                Ok(value) => flatten("", value, &mut |key, value| {
+                    given.insert(key, (name.to_owned(), value));
+                }),
+                Err(e) => mistakes.push(Mistake { key: "(file)".into(), source: name.into(), reason: e.to_string() }),
+            },
+            Err(e) => mistakes.push(Mistake { key: "(file)".into(), source: name.into(), reason: e.message().into() }),
+        }
+    }
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    for (plain, key) in PLAIN_NAMES {
+        if let Some(text) = environment.get(*plain).filter(|text| !text.is_empty()) {
+            given.insert((*key).to_owned(), ((*plain).to_owned(), Value::from(text.as_str())));
+        }
+    }
+    for (variable, text) in &environment {
+        if let Some(name) = variable.strip_prefix(PREFIX) {
+            let key = name.to_lowercase().replace("__", ".");
+            let textual = find(&key).is_none_or(|k| k.textual);
+            let value =
+                if textual { Value::from(text.as_str()) } else { text.parse().unwrap_or(Value::from(text.as_str())) };
+            given.insert(key, (variable.clone(), value));
+        }
+    }
+
+    let mut settled = defaults();
+    for (key, (source, value)) in given {
+        let mut wrong = |reason: String| mistakes.push(Mistake { key: key.clone(), source: source.clone(), reason });
+        let (target, value) = match find(&key) {
+            Some(known) => (known, value),
+            None => match key.strip_suffix("_file").and_then(find).filter(|k| k.secret) {
+                Some(known) => match value.as_str().map(std::fs::read_to_string) {
+                    Some(Ok(text)) => (known, Value::from(text.trim_end_matches(['\r', '\n']))),
+                    Some(Err(e)) => {
+                        wrong(format!("the file can't be read: {e}"));
+                        continue;
+                    }
+                    None => {
+                        wrong("must be the path of a file".into());
+                        continue;
+                    }
+                },
+                None => {
+                    wrong(unknown(&key));
+                    continue;
+                }
+            },
+        };
+        match (target.check)(&value) {
+            Ok(()) => {
+                settled.insert(target.path.to_owned(), value);
+            }
+            // A secret's value must not appear in the message, and figment quotes it.
+            Err(_) if target.secret => wrong("does not fit: must be text".into()),
+            Err(e) => wrong(format!("{}; for example {}", e.kind, example(target))),
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(ConfigError(mistakes));
+    }
+
+    let mut figment = Figment::new();
+    for (section, _) in SECTIONS {
+        // A section without defaults is there all the same.
+        figment = figment.merge(Serialized::default(section, Dict::new()));
+    }
+    for (key, value) in settled {
+        figment = figment.merge(Serialized::default(&key, value));
+    }
+    let config: Config = figment.extract().map_err(|e| {
+        let mistakes = e.into_iter().map(|e| Mistake {
+            key: e.path.join("."),
+            source: "configuration".into(),
+            reason: e.kind.to_string(),
+        });
+        ConfigError(mistakes.collect())
+    })?;
+    let mistakes = contradictions(&config);
+    if mistakes.is_empty() { Ok(config) } else { Err(ConfigError(mistakes)) }
+}
+
+fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+fn example(key: &Key) -> String {
+    if key.default.is_empty() { "see docs/CONFIGURATION.md".into() } else { format!("the default, {}", key.default) }
+}
+
+fn unknown(key: &str) -> String {
+    let near = KEYS.iter().map(|k| (distance(k.path, key), k.path)).min().filter(|(d, _)| *d <= 3);
+    match near {
+        Some((_, path)) => format!("there is no such key; did you mean {path}?"),
+        None => "there is no such key; take it out".into(),
+    }
+}
+
+/// Levenshtein's distance, for «did you mean».
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = i;
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let next = (corner + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            corner = row[j + 1];
+            row[j + 1] = next;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+fn flatten(prefix: &str, value: Value, leaf: &mut impl FnMut(String, Value)) {
+    match value {
+        Value::Dict(_, dict) => {
+            for (name, value) in dict {
+                let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+                flatten(&key, value, leaf);
+            }
+        }
+        value => leaf(prefix.to_owned(), value),
+    }
+}
+
+fn defaults() -> BTreeMap<String, Value> {
+    let parse = |toml: &str| {
+        let dict: Dict = Figment::from(Toml::string(&format!("value = {toml}"))).extract().expect("defaults are TOML");
+        dict.into_values().next().expect("one value")
+    };
+    KEYS.iter().filter(|k| !k.default.is_empty()).map(|k| (k.path.to_owned(), parse(k.default))).collect()
+}
+
+/// What no single key can see.
+fn contradictions(config: &Config) -> Vec<Mistake> {
+    let mut mistakes = vec![];
+    let mut wrong = |key: &str, reason: String| {
+        mistakes.push(Mistake { key: key.into(), source: "configuration".into(), reason });
+    };
+    for (key, url) in [("auth.public_url", &config.auth.public_url), ("api.public_url", &config.api.public_url)] {
+        let host = url::Url::parse(url.as_str()).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
+        let local = host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.") || host == "[::1]";
+        if !url.is_https() && !local {
+            wrong(key, format!("{url} is not https: tokens and passwords would cross the network in the clear"));
+        }
+        if url::Url::parse(url.as_str()).is_ok_and(|u| u.path() != "/") {
+            wrong(key, format!("{url} has a path; the services answer at the root of their host"));
+        }
+    }
+    if config.auth.public_url == config.api.public_url {
+        wrong("api.public_url", "must differ from auth.public_url: it tells the API's tokens from the server's".into());
+    }
+    for (key, value, least) in [
+        ("tokens.access_token_seconds", config.tokens.access_token_seconds, 10),
+        ("tokens.id_token_seconds", config.tokens.id_token_seconds, 10),
+        ("tokens.code_seconds", config.tokens.code_seconds, 1),
+        ("tokens.refresh_token_days", config.tokens.refresh_token_days, 1),
+        ("tokens.grant_days", config.tokens.grant_days, 1),
+        ("sessions.lifetime_hours", config.sessions.lifetime_hours, 1),
+        ("referrals.max_code_days", config.referrals.max_code_days, 1),
+        ("keys.rotation_days", config.keys.rotation_days, 1),
+        ("accounts.verification_hours", config.accounts.verification_hours, 1),
+        ("database.max_connections", u64::from(config.database.max_connections), 1),
+        ("passwords.parallelism", u64::from(config.passwords.parallelism), 1),
+        ("passwords.iterations", u64::from(config.passwords.iterations), 1),
+        ("passwords.queue", u64::from(config.passwords.queue), 1),
+    ] {
+        if value < least {
+            wrong(key, format!("{value} is too small; at least {least}"));
+        }
+        // Far below where adding it to a date would overflow.
+        if value > 1_000_000 {
+            wrong(key, format!("{value} is too large; at most 1000000"));
+        }
+    }
+    if config.tokens.code_seconds > 600 {
+        wrong("tokens.code_seconds", "a code may live 600 seconds at most (RFC 6749 §4.1.2)".into());
+    }
+    if config.passwords.memory_kib < 8 * config.passwords.parallelism || config.passwords.memory_kib < 7168 {
+        wrong("passwords.memory_kib", "too little to slow an attacker down; at least 7168 (OWASP)".into());
+    }
+    if config.passwords.min_length < 8 {
+        wrong("passwords.min_length", "at least 8 (NIST SP 800-63B §3.1.1.2)".into());
+    }
+    mistakes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_a_configuration() {
+        let config = load_from(None, []).unwrap();
+        assert_eq!(config.auth.public_url.as_str(), "http://127.0.0.1:8080");
+        assert_eq!(config.database_url(), "sqlite://./data/referris.db");
+        assert_eq!(config.jwks_url(), "http://127.0.0.1:8080/oauth/jwks");
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file_and_plain_names_are_read() {
+        let file = Some(("referris.toml", "[auth]\nlisten = \"127.0.0.1:1\"\n[limits]\nenabled = true"));
+        let config = load_from(
+            file,
+            env(&[
+                ("REFERRIS__AUTH__LISTEN", "127.0.0.1:2"),
+                ("REFERRIS__LIMITS__ENABLED", "false"),
+                ("REFERRIS__OUTBOUND__ALLOW", "[\"127.0.0.1\"]"),
+                ("DATABASE_URL", "postgres://a:secret@b/c"),
+                ("REFERRIS__VERIFICATION__API_KEY", "12345"),
+            ]),
+        )
+        .unwrap();
+        assert_eq!(config.auth.listen.port(), 2);
+        assert!(!config.limits.enabled);
+        assert_eq!(config.outbound.allow, ["127.0.0.1"]);
+        assert_eq!(config.verification.api_key.as_ref().unwrap().expose(), "12345");
+        assert!(!format!("{config:?}").contains("secret@"));
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once_with_its_key() {
+        let file = "[auth]\nlisten = \"nowhere\"\nlisden = \"127.0.0.1:1\"\n[limits]\nenabled = \"perhaps\"\n[nothing]\nat_all = 1";
+        let error =
+            load_from(Some(("referris.toml", file)), env(&[("REFERRIS__TOKENS__CODE_SECONDS", "-1")])).unwrap_err();
+        let keys: Vec<_> = error.0.iter().map(|m| m.key.as_str()).collect();
+        assert_eq!(keys, ["auth.lisden", "auth.listen", "limits.enabled", "nothing.at_all", "tokens.code_seconds"]);
+        assert!(error.0[0].reason.contains("auth.listen"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_may_come_from_a_file_and_is_never_repeated() {
+        let path = std::env::temp_dir().join(format!("referris-{}", std::process::id()));
+        std::fs::write(&path, "s3cr3t\n").unwrap();
+        let config = load_from(None, env(&[("REFERRIS__VERIFICATION__API_KEY_FILE", path.to_str().unwrap())])).unwrap();
+        assert_eq!(config.verification.api_key.unwrap().expose(), "s3cr3t");
+        std::fs::remove_file(path).unwrap();
+        let error = load_from(None, env(&[("REFERRIS__VERIFICATION__API_KEY_FILE", "/nonexistent/x")])).unwrap_err();
+        assert_eq!(error.0[0].key, "verification.api_key_file");
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        let error = load_from(None, env(&[("REFERRIS__AUTH__PUBLIC_URL", "http://id.example.com")])).unwrap_err();
+        assert_eq!(error.0[0].key, "auth.public_url");
+        let error = load_from(None, env(&[("REFERRIS__AUTH__PUBLIC_URL", "https://id.example.com/")])).unwrap_err();
+        assert!(error.0[0].reason.contains("slash"), "{error}");
+    }
+}

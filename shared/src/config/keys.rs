@@ -1,0 +1,405 @@
+//! What can be configured.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use figment::value::Value;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::secret::Secret;
+
+/// One key of the configuration.
+pub struct Key {
+    /// `section.key`, or a bare name at the top level.
+    pub path: &'static str,
+    /// The default as TOML; empty where there is none.
+    pub default: &'static str,
+    /// What it means, in Markdown.
+    pub doc: &'static [&'static str],
+    /// May come from a file named by `<key>_file`, and is never printed.
+    pub secret: bool,
+    /// Text even where it looks like a number or a list.
+    pub textual: bool,
+    /// Does this value fit?
+    pub check: fn(&Value) -> Result<(), Box<figment::Error>>,
+}
+
+/// What the reference needs to know of a key's type.
+pub trait Setting {
+    const SECRET: bool = false;
+    const TEXTUAL: bool = true;
+}
+
+macro_rules! setting {
+    ($($ty:ty { $($item:tt)* })*) => {$( impl Setting for $ty { $($item)* } )*};
+}
+
+setting! {
+    bool { const TEXTUAL: bool = false; }
+    Option<bool> { const TEXTUAL: bool = false; }
+    u64 { const TEXTUAL: bool = false; }
+    u32 { const TEXTUAL: bool = false; }
+    Vec<IpNet> { const TEXTUAL: bool = false; }
+    Vec<String> { const TEXTUAL: bool = false; }
+    SocketAddr {}
+    Option<SocketAddr> {}
+    String {}
+    Option<String> {}
+    PathBuf {}
+    Option<Secret> { const SECRET: bool = true; }
+    PublicUrl {}
+    Option<PublicUrl> {}
+    EmailVerification {}
+    EnrichmentProvider {}
+    RegistrationPolicy {}
+    LogFormat {}
+}
+
+macro_rules! settings {
+    (
+        { $($(#[doc = $rdoc:literal])+ $rkey:ident : $rty:ty = $rdefault:literal;)* }
+        $( $(#[doc = $sdoc:literal])* $section:ident : $Section:ident { $( $(#[doc = $doc:literal])+ $key:ident : $ty:ty = $default:literal; )* } )*
+    ) => {
+        /// The whole configuration, checked.
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Config {
+            $($(#[doc = $rdoc])* pub $rkey: $rty,)*
+            $($(#[doc = $sdoc])* pub $section: $Section,)*
+        }
+
+        $(
+            $(#[doc = $sdoc])*
+            #[derive(Clone, Debug, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $Section { $( $(#[doc = $doc])* pub $key: $ty, )* }
+        )*
+
+        /// The sections with their first line of documentation, in the order of the reference.
+        pub const SECTIONS: &[(&str, &str)] = &[$((stringify!($section), concat!($($sdoc),*))),*];
+
+        /// Every key.
+        pub const KEYS: &[Key] = &[
+            $(Key {
+                path: stringify!($rkey), default: $rdefault, doc: &[$($rdoc),*],
+                secret: <$rty as Setting>::SECRET, textual: <$rty as Setting>::TEXTUAL,
+                check: |v| v.deserialize::<$rty>().map(drop).map_err(Box::new),
+            },)*
+            $($(Key {
+                path: concat!(stringify!($section), ".", stringify!($key)), default: $default, doc: &[$($doc),*],
+                secret: <$ty as Setting>::SECRET, textual: <$ty as Setting>::TEXTUAL,
+                check: |v| v.deserialize::<$ty>().map(drop).map_err(Box::new),
+            },)*)*
+        ];
+    };
+}
+
+settings! {
+    {
+        /// Where the embedded defaults keep things: the SQLite database, the master key, mails that no server took.
+        data_dir: PathBuf = "\"./data\"";
+        /// Proxies whose `X-Forwarded-For` and `Forwarded` headers are believed: addresses or networks (`10.0.0.0/8`).
+        trusted_proxies: Vec<IpNet> = "[]";
+    }
+    /// The authorization server.
+    auth: Auth {
+        /// Where it listens.
+        listen: SocketAddr = "\"127.0.0.1:8080\"";
+        /// Its address as clients and browsers see it. It is the issuer, byte for byte: no slash at the end.
+        public_url: PublicUrl = "\"http://127.0.0.1:8080\"";
+    }
+    /// The referral API.
+    api: Api {
+        /// Where it listens.
+        listen: SocketAddr = "\"127.0.0.1:8081\"";
+        /// Its address as clients see it. It is the audience of its access tokens, byte for byte.
+        public_url: PublicUrl = "\"http://127.0.0.1:8081\"";
+        /// The issuer whose tokens it accepts. Default: `auth.public_url`.
+        issuer: Option<PublicUrl> = "";
+        /// Where it fetches the issuer's keys, when that is another address than the public one. Default: the
+        /// issuer's `/oauth/jwks`.
+        jwks_url: Option<PublicUrl> = "";
+    }
+    /// The demo third-party app (standalone only).
+    demo: Demo {
+        /// Where it listens.
+        listen: SocketAddr = "\"127.0.0.1:8082\"";
+        /// Its address as browsers see it. Default: `http://` and `demo.listen`.
+        public_url: Option<PublicUrl> = "";
+    }
+    /// The database.
+    database: Database {
+        /// `postgres://user:password@host/name` or `sqlite:///path/file.db`. Default: SQLite in `data_dir`. Also read
+        /// from `DATABASE_URL`.
+        url: Option<Secret> = "";
+        /// Connections each service keeps at most (on SQLite: readers).
+        max_connections: u32 = "10";
+        /// Migrate on start. Default: on SQLite only; with PostgreSQL run `auth-server migrate` before a release.
+        migrate_on_start: Option<bool> = "";
+    }
+    /// The cache.
+    redis: Redis {
+        /// `redis://…` or `rediss://…`. Default: in-process on SQLite, no code or session cache on PostgreSQL. Also read
+        /// from `REDIS_URL`.
+        url: Option<Secret> = "";
+    }
+    /// Outgoing mail.
+    smtp: Smtp {
+        /// `smtps://user:password@host`, `smtp://host:587?tls=required`, or `smtp://host:25`. Default: mails are written
+        /// to `data_dir/mail` as `.eml` files. Also read from `SMTP_URL`.
+        url: Option<Secret> = "";
+        /// The sender.
+        from: String = "\"Referris <no-reply@localhost>\"";
+    }
+    /// Metrics.
+    metrics: Metrics {
+        /// Where Prometheus may fetch `/metrics`: a listener of its own, never the public one. Default: off.
+        listen: Option<SocketAddr> = "";
+    }
+    /// Logs.
+    log: Log {
+        /// What is logged, in `tracing` filter syntax.
+        filter: String = "\"info\"";
+        /// `text` or `json`, one line an event, on standard error.
+        format: LogFormat = "\"text\"";
+    }
+    /// Requests to addresses that users give.
+    outbound: Outbound {
+        /// Addresses, networks or `host:port`s that the guard against requests to private addresses lets through.
+        allow: Vec<String> = "[]";
+    }
+    /// Keys at rest.
+    keys: Keys {
+        /// 32 bytes in base64 (`openssl rand -base64 32`): seals the signing keys in the database. The same for every
+        /// instance of both services. Default: made on first start in `data_dir/master.key`, mode 0600.
+        master_key: Option<Secret> = "";
+        /// After how many days a new signing key takes over. The old one stays published until its last token expired.
+        rotation_days: u64 = "90";
+    }
+    /// Accounts.
+    accounts: Accounts {
+        /// `optional`: an account is usable at once, a confirmation is mailed. `required`: there is no account until
+        /// the address is confirmed, and the answer to a sign-up is the same whether the address was taken or not.
+        email_verification: EmailVerification = "\"optional\"";
+        /// How many hours a confirmation link works.
+        verification_hours: u64 = "24";
+    }
+    /// Password hashing (argon2id, RFC 9106).
+    passwords: Passwords {
+        /// Memory in KiB.
+        memory_kib: u32 = "19456";
+        /// Passes over the memory.
+        iterations: u32 = "2";
+        /// Lanes.
+        parallelism: u32 = "1";
+        /// Hashes computed at once. 0: one for each core.
+        workers: u32 = "0";
+        /// Hashes that may wait for a worker; beyond, the answer is 503 with `Retry-After`.
+        queue: u32 = "256";
+        /// Shortest password accepted, in characters.
+        min_length: u32 = "8";
+    }
+    /// Browser sessions.
+    sessions: Sessions {
+        /// How many hours a sign-in lasts.
+        lifetime_hours: u64 = "336";
+    }
+    /// Tokens.
+    tokens: Tokens {
+        /// How many seconds an access token is valid.
+        access_token_seconds: u64 = "600";
+        /// How many seconds an ID token is valid.
+        id_token_seconds: u64 = "600";
+        /// How many seconds an authorization code is valid.
+        code_seconds: u64 = "60";
+        /// How many days a refresh token may stay unused before it expires.
+        refresh_token_days: u64 = "30";
+        /// How many days a grant lasts in all, however often it is refreshed.
+        grant_days: u64 = "180";
+        /// How many seconds after its use a refresh token may be presented again and gives the same successor, for
+        /// answers lost on the way. 0: any second use ends the family.
+        refresh_leeway_seconds: u64 = "10";
+    }
+    /// Dynamic client registration (RFC 7591). It is not built yet, so both keys are accepted and change nothing.
+    registration: Registration {
+        /// `off`, `initial_access_token` or `open`.
+        policy: RegistrationPolicy = "\"initial_access_token\"";
+        /// Must clients that register themselves use PKCE?
+        require_pkce: bool = "true";
+    }
+    /// Rate limits, by client address unless said otherwise.
+    limits: Limits {
+        /// Off only for load tests.
+        enabled: bool = "true";
+        /// Sign-ups a minute.
+        signups_per_minute: u64 = "30";
+        /// Sign-ins and password grants a minute.
+        signins_per_minute: u64 = "60";
+        /// Failed sign-ins a minute for one account, from anywhere.
+        failures_per_account_per_minute: u64 = "10";
+        /// Authorization requests a minute.
+        authorizations_per_minute: u64 = "300";
+        /// Look-ups by email a minute, by caller.
+        lookups_per_minute: u64 = "60";
+        /// Live checks of a referral code a minute.
+        code_checks_per_minute: u64 = "60";
+    }
+    /// Referral codes.
+    referrals: Referrals {
+        /// The furthest a code's expiry may lie ahead, in days.
+        max_code_days: u64 = "365";
+    }
+    /// Invitations by mail.
+    invitations: Invitations {
+        /// May someone without a token ask for an invitation?
+        anonymous: bool = "false";
+        /// Invitations a caller may cause a day.
+        per_caller_per_day: u64 = "50";
+        /// Invitations an address may be sent a day.
+        per_address_per_day: u64 = "3";
+        /// Invitations in all a day.
+        per_day: u64 = "5000";
+    }
+    /// Verification of email addresses by Hunter.
+    verification: Verification {
+        /// Hunter's key. Default: no verification. Also read from `HUNTER_API_KEY`.
+        api_key: Option<Secret> = "";
+        /// Hunter's address; another one for a stand-in.
+        base_url: PublicUrl = "\"https://api.hunter.io\"";
+        /// Ask during sign-up (at most 700 ms, and in doubt for the person) and refuse invalid and disposable
+        /// addresses, instead of flagging the account afterwards.
+        inline: bool = "false";
+    }
+    /// Enrichment of new accounts.
+    enrichment: Enrichment {
+        /// `auto` (Clearbit when it has a key, else Hunter when it has one), `clearbit`, `hunter` or `off`.
+        provider: EnrichmentProvider = "\"auto\"";
+        /// Clearbit's key. Also read from `CLEARBIT_API_KEY`. Hunter's is `verification.api_key`.
+        api_key: Option<Secret> = "";
+        /// Clearbit's address; another one for a stand-in. Hunter's is `verification.base_url`.
+        base_url: PublicUrl = "\"https://person.clearbit.com\"";
+    }
+}
+
+/// An absolute http(s) URL kept exactly as written: issuers and audiences are compared byte for byte
+/// (RFC 8414 §3.3, RFC 9068 §4).
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Is it reached over TLS?
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
+    /// The URL of `path` (which starts with a slash) below this one.
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let url = url::Url::parse(&text).map_err(|e| format!("{text:?} is not a URL ({e}); write https://host"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(format!("{text:?} is not an http(s) URL; write https://host"));
+        }
+        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+            return Err(format!("{text:?} may have no user, query or fragment (RFC 8414 §2)"));
+        }
+        if text.ends_with('/') {
+            return Err(format!("{text:?} ends with a slash; leave it out"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl std::fmt::Debug for PublicUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// When an account is usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmailVerification {
+    Optional,
+    Required,
+}
+
+/// Who is asked about new accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrichmentProvider {
+    Auto,
+    Clearbit,
+    Hunter,
+    Off,
+}
+
+/// Who may register clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationPolicy {
+    Off,
+    InitialAccessToken,
+    Open,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Config {
+    /// The database's URL: the configured one, or the embedded default.
+    pub fn database_url(&self) -> String {
+        match &self.database.url {
+            Some(url) => url.expose().to_owned(),
+            None => format!("sqlite://{}", self.data_dir.join("referris.db").display()),
+        }
+    }
+
+    /// Does a service bring the schema up to date when it starts?
+    pub fn migrates_on_start(&self) -> bool {
+        self.database.migrate_on_start.unwrap_or_else(|| self.database_url().starts_with("sqlite:"))
+    }
+
+    /// The issuer whose tokens the referral API accepts.
+    pub fn issuer(&self) -> &PublicUrl {
+        self.api.issuer.as_ref().unwrap_or(&self.auth.public_url)
+    }
+
+    /// Where the referral API fetches the issuer's keys.
+    pub fn jwks_url(&self) -> String {
+        match &self.api.jwks_url {
+            Some(url) => url.as_str().to_owned(),
+            None => self.issuer().join("/oauth/jwks"),
+        }
+    }
+
+    /// The demo app's address as browsers see it.
+    pub fn demo_url(&self) -> String {
+        match &self.demo.public_url {
+            Some(url) => url.as_str().to_owned(),
+            None => format!("http://{}", self.demo.listen),
+        }
+    }
+}

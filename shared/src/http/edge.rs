@@ -1,0 +1,250 @@
+//! The middleware around everything: one function that reads from the request's arrival to its answer's departure.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderValue, Method};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use ipnet::IpNet;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::client_ip::{self, ClientIp};
+use super::request_id;
+use crate::clock::Clock;
+use crate::problem::{MEDIA_TYPE, Problem};
+use crate::random::Random;
+
+/// No request takes longer: whoever asked has given up, and the transaction is rolled back.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Enough for every form and document of both services.
+const BODY_LIMIT: usize = 64 * 1024;
+/// The route of what no route matched: never the path itself, which anyone can make up.
+const UNMATCHED: &str = "unmatched";
+
+/// What [`super::layers`] wraps a router in.
+#[derive(Clone)]
+pub struct Edge(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    random: Random,
+    trusted_proxies: Vec<IpNet>,
+    timeout: Duration,
+}
+
+impl Edge {
+    /// `trusted_proxies` may say who the client is.
+    pub fn new(clock: Clock, random: Random, trusted_proxies: Vec<IpNet>) -> Self {
+        Self::with_timeout(TIMEOUT, clock, random, trusted_proxies)
+    }
+
+    fn with_timeout(timeout: Duration, clock: Clock, random: Random, trusted_proxies: Vec<IpNet>) -> Self {
+        Self(Arc::new(Inner { clock, random, trusted_proxies, timeout }))
+    }
+
+    /// Wraps `router`, which gets no further routes after.
+    pub fn wrap(self, router: Router) -> Router {
+        router.layer(DefaultBodyLimit::max(BODY_LIMIT)).layer(from_fn_with_state(self, pass))
+    }
+}
+
+async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    let arrived = Instant::now();
+    let edge = &*edge.0;
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    let from_proxy = peer.is_some_and(|peer| client_ip::is_trusted(peer, &edge.trusted_proxies));
+    if let Some(peer) = peer {
+        let client = ClientIp::resolve(peer, request.headers(), &edge.trusted_proxies);
+        request.extensions_mut().insert(client);
+    }
+    let id = request_id::settle(request.headers(), from_proxy, &edge.random, &edge.clock);
+    let method = method_name(request.method());
+    let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", method, route, request_id = id);
+
+    let answer = async {
+        let answer = tokio::time::timeout(edge.timeout, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+        let response = match answer {
+            Ok(Ok(response)) => described(response),
+            Ok(Err(panic)) => {
+                tracing::error!(panic = message(&*panic), "a handler panicked");
+                Problem::internal().into_response()
+            }
+            Err(_) => {
+                tracing::error!("no answer in time");
+                Problem::unavailable().into_response()
+            }
+        };
+        report(method, &route, response.status().as_u16(), arrived.elapsed());
+        response
+    };
+    let mut response = request_id::CURRENT.scope(id.clone(), answer).instrument(span).await;
+
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(request_id::HEADER, id);
+    }
+    // What the pages set themselves stays.
+    for (name, value) in [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// An error that axum made (404, 405, a failed extractor) is plain text or empty; here it becomes a problem document.
+/// It keeps its headers, such as `Allow`.
+fn described(response: Response) -> Response {
+    let status = response.status();
+    let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let bare = media_type.is_none_or(|media_type| media_type.starts_with(b"text/plain"));
+    if !bare || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let mut described = Problem::from_status(status).into_response();
+    debug_assert_eq!(described.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+    for (name, value) in response.headers() {
+        let of_the_body: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CACHE_CONTROL];
+        if !of_the_body.contains(name) {
+            described.headers_mut().append(name, value.clone());
+        }
+    }
+    described
+}
+
+fn report(method: &'static str, route: &str, status: u16, latency: Duration) {
+    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+    metrics::counter!("http_requests_total", &labels).increment(1);
+    metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(latency.as_secs_f64());
+
+    let ms = latency.as_secs_f64() * 1000.0;
+    match (status, route) {
+        (500.., _) => tracing::warn!(target: "access", status, ms, "answered"),
+        (_, "/livez" | "/readyz") => tracing::debug!(target: "access", status, ms, "answered"),
+        _ => tracing::info!(target: "access", status, ms, "answered"),
+    }
+}
+
+/// Methods are free text in HTTP, and a metric per invention would fill the memory.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, Bytes, to_bytes};
+    use axum::extract::Path;
+    use axum::http::StatusCode;
+    use axum::routing::{get, post};
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn app() -> Router {
+        let router = Router::new()
+            .route("/ok", get(async || "fine"))
+            .route("/ip", get(async |ip: ClientIp| ip.to_string()))
+            .route("/echo", post(async |body: Bytes| body.len().to_string()))
+            .route("/number/{n}", get(async |Path(n): Path<u8>| n.to_string()))
+            .route("/page", get(async || (StatusCode::NOT_FOUND, axum::response::Html("<p>No such page"))))
+            .route("/slow", get(async || std::future::pending::<()>().await))
+            .route("/panic", get(async || -> &'static str { panic!("secret cause") }))
+            .route("/teapot", get(async || (StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer")])));
+        let proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        Edge::with_timeout(Duration::from_millis(100), Clock::system(), Random::system(), proxies).wrap(router)
+    }
+
+    async fn ask(request: axum::http::request::Builder, body: impl Into<Body>) -> Response {
+        app().oneshot(request.body(body.into()).unwrap()).await.unwrap()
+    }
+
+    async fn problem(response: Response) -> Value {
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let body: Value = serde_json::from_slice(&to_bytes(response.into_body(), 65536).await.unwrap()).unwrap();
+        assert_eq!(body["request_id"], id);
+        body
+    }
+
+    #[tokio::test]
+    async fn every_answer_has_its_request_id_and_safe_headers() {
+        let response = ask(Request::get("/ok").header("x-request-id", "chosen-by-a-stranger"), "").await;
+        assert_eq!(response.status(), 200);
+        assert_ne!(response.headers()["x-request-id"], "chosen-by-a-stranger");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(response.headers()["referrer-policy"], "no-referrer");
+    }
+
+    #[tokio::test]
+    async fn a_trusted_proxy_names_the_request_and_its_client() {
+        let peer = ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 5)));
+        let request = || Request::get("/ip").header("x-request-id", "from-the-proxy").extension(peer);
+        let response = ask(request().header("x-forwarded-for", "192.0.2.7"), "").await;
+        assert_eq!(response.headers()["x-request-id"], "from-the-proxy");
+        assert_eq!(to_bytes(response.into_body(), 99).await.unwrap(), "192.0.2.7");
+        assert_eq!(to_bytes(ask(Request::get("/ip"), "").await.into_body(), 99).await.unwrap(), "0.0.0.0");
+    }
+
+    #[tokio::test]
+    async fn what_axum_answers_in_plain_text_becomes_a_problem() {
+        assert_eq!(problem(ask(Request::get("/nowhere"), "").await).await["type"], "urn:referris:problem:not-found");
+
+        let response = ask(Request::delete("/ok"), "").await;
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()["allow"], "GET,HEAD");
+        assert_eq!(problem(response).await["type"], "urn:referris:problem:method-not-allowed");
+
+        assert_eq!(problem(ask(Request::get("/number/x"), "").await).await["status"], 400);
+        let too_large = ask(Request::post("/echo"), vec![b'a'; BODY_LIMIT + 1]).await;
+        assert_eq!(problem(too_large).await["status"], 413);
+        assert_eq!(ask(Request::post("/echo"), vec![b'a'; BODY_LIMIT]).await.status(), 200);
+
+        let response = ask(Request::get("/teapot"), "").await;
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+        assert_eq!(problem(response).await["status"], 401);
+    }
+
+    #[tokio::test]
+    async fn a_page_stays_a_page() {
+        let response = ask(Request::get("/page"), "").await;
+        assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_that_does_not_tell_its_cause() {
+        let body = problem(ask(Request::get("/panic"), "").await).await;
+        assert_eq!(body["status"], 500);
+        assert!(!body.to_string().contains("secret cause"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_a_503() {
+        let response = ask(Request::get("/slow"), "").await;
+        assert!(response.headers().contains_key("retry-after"));
+        assert_eq!(problem(response).await["status"], 503);
+    }
+}

@@ -1,0 +1,28 @@
+//! What both services need: the database handle and the tables both touch, the cache, clock and randomness, ids,
+//! problem documents, configuration, mail hand-over and telemetry. Nothing here knows about OAuth endpoints or pages.
+
+pub mod audit;
+pub mod cache;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod docs_ui;
+pub mod email;
+pub mod http;
+pub mod idempotency;
+pub mod ids;
+pub mod limits;
+pub mod outbound;
+pub mod outbox;
+pub mod platform;
+pub mod problem;
+pub mod random;
+pub mod referrals;
+pub mod revocations;
+pub mod secret;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod users;
+
+pub use platform::Platform;

@@ -1,0 +1,183 @@
+//! Work that a transaction asks for and that is done after its commit: mails, email checks, enrichment. A row here is
+//! the promise; a crash between the commit and the work loses nothing.
+//!
+//! Rows hold no secrets: a mail's link is made when the mail is made.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::db::{Db, DbError, Tx};
+use crate::ids::{PendingSignupId, UserId};
+use crate::platform::Platform;
+use crate::{execute, fetch_all};
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case")]
+pub enum Job {
+    /// Mail a link that proves the address of an account.
+    VerifyEmail { user_id: UserId, locale: String },
+    /// Mail a link that completes a sign-up (`accounts.email_verification = "required"`).
+    ConfirmSignup { pending_signup_id: PendingSignupId, locale: String },
+    /// Tell the owner of an address that somebody tried to sign up with it.
+    AlreadyRegistered { user_id: UserId, locale: String },
+    /// Mail a referrer's active code to a friend.
+    Invitation { referrer_id: UserId, email: String, locale: String },
+    /// Ask Hunter about the address of an account.
+    CheckEmail { user_id: UserId },
+    /// Ask Clearbit or Hunter who a new person is.
+    Enrich { user_id: UserId },
+}
+
+impl Job {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::VerifyEmail { .. } | Self::ConfirmSignup { .. } | Self::AlreadyRegistered { .. } => "mail",
+            Self::Invitation { .. } => "mail",
+            Self::CheckEmail { .. } => "email_check",
+            Self::Enrich { .. } => "enrichment",
+        }
+    }
+
+    /// Whom it is about: their deletion takes the job along.
+    fn subject(&self) -> Option<UserId> {
+        match self {
+            Self::VerifyEmail { user_id, .. }
+            | Self::AlreadyRegistered { user_id, .. }
+            | Self::CheckEmail { user_id }
+            | Self::Enrich { user_id } => Some(*user_id),
+            Self::Invitation { referrer_id, .. } => Some(*referrer_id),
+            Self::ConfirmSignup { .. } => None,
+        }
+    }
+
+    fn lifetime(&self) -> TimeDelta {
+        TimeDelta::days(3)
+    }
+}
+
+/// A job that was taken, to be settled with [`done`] or [`failed`].
+#[derive(Clone, Debug)]
+pub struct Taken {
+    pub id: Uuid,
+    pub job: Job,
+    /// How often it has been tried, this time included.
+    pub attempts: i64,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Asks for `job` in the caller's transaction.
+pub async fn enqueue(tx: &mut Tx, platform: &Platform, job: &Job) -> Result<(), DbError> {
+    let now = platform.clock.now();
+    execute!(
+        tx,
+        "INSERT INTO outbox (id, kind, user_id, payload, created_at, next_attempt_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $5, $6)",
+        platform.random.uuid_v7(&platform.clock),
+        job.kind(),
+        job.subject(),
+        Json(job),
+        now,
+        now + job.lifetime()
+    )?;
+    Ok(())
+}
+
+/// Costs what [`enqueue`] costs and asks for nothing: for answers that may not tell by their time whether there was
+/// something to do. The row is as large as one for `like` would be, holds nothing of it, is never due, and is swept up
+/// as expired; it goes with the account of `asker`.
+pub async fn enqueue_nothing(
+    tx: &mut Tx,
+    platform: &Platform,
+    like: &Job,
+    asker: Option<UserId>,
+) -> Result<(), DbError> {
+    let now = platform.clock.now();
+    let size = serde_json::to_string(like).map_or(0, |payload| payload.len());
+    execute!(
+        tx,
+        "INSERT INTO outbox (id, kind, user_id, payload, created_at, next_attempt_at, expires_at) \
+         VALUES ($1, 'nothing', $2, $3, $4, $4, $4)",
+        platform.random.uuid_v7(&platform.clock),
+        asker,
+        Json(serde_json::json!({ "nothing": "-".repeat(size.saturating_sub(14)) })),
+        now
+    )?;
+    Ok(())
+}
+
+/// Takes up to `limit` due jobs of one kind for `lease`: if this process dies, they are due again after it.
+pub async fn take(
+    db: &Db,
+    kind: &str,
+    now: DateTime<Utc>,
+    lease: TimeDelta,
+    limit: i64,
+) -> Result<Vec<Taken>, DbError> {
+    // Look first without a write lock: most of the time nothing is due.
+    let mut conn = db.read().await?;
+    let due: Vec<(i64,)> = fetch_all!(
+        &mut conn,
+        (i64,),
+        "SELECT COUNT(*) FROM (SELECT id FROM outbox WHERE kind = $1 AND next_attempt_at <= $2 AND expires_at > $2 LIMIT 1) d",
+        kind,
+        now
+    )?;
+    drop(conn);
+    if due.first().is_none_or(|(count,)| *count == 0) {
+        return Ok(vec![]);
+    }
+    let mut tx = db.begin().await?;
+    // The outer condition repeats the inner one: of two processes that chose the same rows, the second finds them moved.
+    let rows = fetch_all!(
+        &mut tx,
+        (Uuid, Json<Job>, i64, DateTime<Utc>),
+        "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $3 \
+         WHERE id IN (SELECT id FROM outbox WHERE kind = $1 AND next_attempt_at <= $2 AND expires_at > $2 \
+                      ORDER BY next_attempt_at LIMIT $4) \
+           AND next_attempt_at <= $2 \
+         RETURNING id, payload, attempts, expires_at",
+        kind,
+        now,
+        now + lease,
+        limit
+    )?;
+    tx.commit().await?;
+    let taken = |(id, Json(job), attempts, expires_at)| Taken { id, job, attempts, expires_at };
+    Ok(rows.into_iter().map(taken).collect())
+}
+
+/// The job is done (or pointless): forget it. Pass the transaction that records its result. `false` when it was gone
+/// already (done by another worker, or withdrawn): then there is nothing to record.
+pub async fn done(tx: &mut Tx, id: Uuid) -> Result<bool, DbError> {
+    Ok(execute!(tx, "DELETE FROM outbox WHERE id = $1", id)? > 0)
+}
+
+/// The job failed: it is due again at `next_attempt_at`. `error` must hold no secrets.
+pub async fn failed(tx: &mut Tx, id: Uuid, error: &str, next_attempt_at: DateTime<Utc>) -> Result<(), DbError> {
+    execute!(tx, "UPDATE outbox SET last_error = $2, next_attempt_at = $3 WHERE id = $1", id, error, next_attempt_at)?;
+    Ok(())
+}
+
+/// A job that outlived its time.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Expired {
+    pub id: Uuid,
+    pub kind: String,
+    pub user_id: Option<UserId>,
+    pub attempts: i64,
+}
+
+/// Removes up to `limit` jobs whose time is over and returns them, so that giving up leaves a trace.
+pub async fn take_expired(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<Expired>, DbError> {
+    fetch_all!(
+        tx,
+        Expired,
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) \
+         RETURNING id, kind, user_id, attempts",
+        now,
+        limit
+    )
+}

@@ -1,0 +1,5 @@
+//! Referral codes and referrals: the tables that sign-up (authorization server) and the referral API both touch.
+
+pub mod cached;
+pub mod code;
+pub mod store;

@@ -1,0 +1,300 @@
+//! The tables of referral codes and referrals. Each function runs inside the caller's connection or transaction.
+
+use chrono::{DateTime, Utc};
+
+use super::code::{CodeKey, ReferralCode};
+use crate::db::{Conn, DbError, Tx};
+use crate::ids::{CodeId, ReferralId, UserId};
+use crate::platform::Platform;
+use crate::{execute, fetch_all, fetch_optional};
+
+/// A referral code's row. `status` is as stored: an `active` code past its expiry has not been retired yet.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, sqlx::FromRow)]
+pub struct CodeRow {
+    pub id: CodeId,
+    pub referrer_id: UserId,
+    pub code: String,
+    pub status: String,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub max_uses: Option<i64>,
+    pub uses: i64,
+}
+
+impl CodeRow {
+    /// Could someone sign up with it now?
+    pub fn is_usable(&self, now: DateTime<Utc>) -> bool {
+        self.status == "active" && self.expires_at > now && self.max_uses.is_none_or(|max| self.uses < max)
+    }
+
+    /// The status as told to its owner: the stored one, with what the clock and the counter add.
+    pub fn status_at(&self, now: DateTime<Utc>) -> &'static str {
+        match self.status.as_str() {
+            "deleted" => "deleted",
+            "active" if self.expires_at > now => match self.max_uses {
+                Some(max) if self.uses >= max => "exhausted",
+                _ => "active",
+            },
+            _ => "expired",
+        }
+    }
+}
+
+/// Why a code does not serve for a sign-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("there is no such referral code")]
+    Unknown,
+    #[error("this referral code has expired")]
+    Expired,
+    #[error("this referral code has been deleted by its owner")]
+    Deleted,
+    #[error("this referral code has been used as often as it may be")]
+    Exhausted,
+    #[error("you can't refer yourself")]
+    SelfReferral,
+}
+
+/// Adds a code for `referrer`, retiring one of theirs that has expired. `Ok(None)` when one is active.
+///
+/// A chosen code that somebody has (or had) is [`DbError::UniqueViolation`] of the caller's transaction, which must
+/// then be dropped.
+pub async fn create(
+    tx: &mut Tx,
+    platform: &Platform,
+    referrer: UserId,
+    code: &ReferralCode,
+    expires_at: DateTime<Utc>,
+    max_uses: Option<i64>,
+) -> Result<Option<CodeRow>, DbError> {
+    let now = platform.clock.now();
+    execute!(
+        tx,
+        "UPDATE referral_codes SET status = 'expired' WHERE referrer_id = $1 AND status = 'active' AND expires_at <= $2",
+        referrer,
+        now
+    )?;
+    // The partial unique index decides, also under races: no row comes back when another active code exists.
+    fetch_optional!(
+        tx,
+        CodeRow,
+        "INSERT INTO referral_codes (id, referrer_id, code, code_key, status, created_at, expires_at, max_uses) \
+         VALUES ($1, $2, $3, $4, 'active', $5, $6, $7) \
+         ON CONFLICT (referrer_id) WHERE status = 'active' DO NOTHING \
+         RETURNING id, referrer_id, code, status, created_at, expires_at, max_uses, uses",
+        CodeId::new(&platform.random, &platform.clock),
+        referrer,
+        &code.shown,
+        code.key.as_str(),
+        now,
+        expires_at,
+        max_uses
+    )
+}
+
+/// The code that folds to `key`, whoever owns it and whatever its status.
+pub async fn by_key(conn: &mut Conn, key: &CodeKey) -> Result<Option<CodeRow>, DbError> {
+    fetch_optional!(
+        conn,
+        CodeRow,
+        "SELECT id, referrer_id, code, status, created_at, expires_at, max_uses, uses FROM referral_codes \
+         WHERE code_key = $1",
+        key.as_str()
+    )
+}
+
+/// The active code of `referrer`, if any; it may have expired since.
+pub async fn active_of(conn: &mut Conn, referrer: UserId) -> Result<Option<CodeRow>, DbError> {
+    fetch_optional!(
+        conn,
+        CodeRow,
+        "SELECT id, referrer_id, code, status, created_at, expires_at, max_uses, uses FROM referral_codes \
+         WHERE referrer_id = $1 AND status = 'active'",
+        referrer
+    )
+}
+
+/// Codes of `referrer`, newest first, below the id `before`.
+pub async fn page_of(
+    conn: &mut Conn,
+    referrer: UserId,
+    before: Option<CodeId>,
+    limit: i64,
+) -> Result<Vec<CodeRow>, DbError> {
+    fetch_all!(
+        conn,
+        CodeRow,
+        "SELECT id, referrer_id, code, status, created_at, expires_at, max_uses, uses FROM referral_codes \
+         WHERE referrer_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+        referrer,
+        before.unwrap_or(CodeId(uuid::Uuid::max())),
+        limit
+    )
+}
+
+/// Deletes a code that `referrer` owns and that is not deleted yet: it stops working with the commit.
+pub async fn delete(
+    tx: &mut Tx,
+    referrer: UserId,
+    key: &CodeKey,
+    now: DateTime<Utc>,
+) -> Result<Option<CodeRow>, DbError> {
+    fetch_optional!(
+        tx,
+        CodeRow,
+        "UPDATE referral_codes SET status = 'deleted', deleted_at = $3 \
+         WHERE code_key = $2 AND referrer_id = $1 AND status <> 'deleted' \
+         RETURNING id, referrer_id, code, status, created_at, expires_at, max_uses, uses",
+        referrer,
+        key.as_str(),
+        now
+    )
+}
+
+/// Counts one use of the code and records the referral. Call it last in the sign-up's transaction: a popular code's
+/// row is locked from here to the commit.
+///
+/// The outer error is the database's; the inner one says why the code does not serve, and then nothing was written.
+pub async fn redeem(
+    tx: &mut Tx,
+    platform: &Platform,
+    key: &CodeKey,
+    newcomer: UserId,
+    newcomer_canonical_email: &str,
+    email_is_verified: bool,
+) -> Result<Result<ReferralId, Refusal>, DbError> {
+    let now = platform.clock.now();
+    let Some(code) = by_key(tx, key).await? else { return Ok(Err(Refusal::Unknown)) };
+    if let Some(refusal) = refusal(&code, now) {
+        return Ok(Err(refusal));
+    }
+    let referrer = crate::users::by_id(tx, code.referrer_id).await?;
+    if referrer.is_some_and(|r| r.email_canonical == newcomer_canonical_email) {
+        return Ok(Err(Refusal::SelfReferral));
+    }
+    // The guard repeats what was read above: between the two, the code may have been deleted or used up.
+    let counted = fetch_optional!(
+        tx,
+        CodeRow,
+        "UPDATE referral_codes SET uses = uses + 1 \
+         WHERE id = $1 AND status = 'active' AND expires_at > $2 AND (max_uses IS NULL OR uses < max_uses) \
+         RETURNING id, referrer_id, code, status, created_at, expires_at, max_uses, uses",
+        code.id,
+        now
+    )?;
+    if counted.is_none() {
+        let code = by_key(tx, key).await?;
+        return Ok(Err(code.and_then(|code| refusal(&code, now)).unwrap_or(Refusal::Unknown)));
+    }
+    let id = ReferralId::new(&platform.random, &platform.clock);
+    let status = if email_is_verified { "verified" } else { "pending" };
+    execute!(
+        tx,
+        "INSERT INTO referrals (id, referrer_id, referral_user_id, code_id, status, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $6)",
+        id,
+        code.referrer_id,
+        newcomer,
+        code.id,
+        status,
+        now
+    )?;
+    append_event(tx, platform, id, None, status, "sign-up with a referral code").await?;
+    Ok(Ok(id))
+}
+
+/// Why `code` can't be used at `now`; `None` when it can.
+pub fn refusal(code: &CodeRow, now: DateTime<Utc>) -> Option<Refusal> {
+    match code.status_at(now) {
+        "active" => None,
+        "deleted" => Some(Refusal::Deleted),
+        "exhausted" => Some(Refusal::Exhausted),
+        _ => Some(Refusal::Expired),
+    }
+}
+
+/// The referral's address was confirmed: pending becomes verified. Nothing happens to any other status.
+pub async fn mark_verified(tx: &mut Tx, platform: &Platform, newcomer: UserId) -> Result<(), DbError> {
+    let changed: Option<(ReferralId,)> = fetch_optional!(
+        tx,
+        (ReferralId,),
+        "UPDATE referrals SET status = 'verified', updated_at = $2 \
+         WHERE referral_user_id = $1 AND status = 'pending' RETURNING id",
+        newcomer,
+        platform.clock.now()
+    )?;
+    match changed {
+        Some((id,)) => append_event(tx, platform, id, Some("pending"), "verified", "email address confirmed").await,
+        None => Ok(()),
+    }
+}
+
+async fn append_event(
+    tx: &mut Tx,
+    platform: &Platform,
+    referral: ReferralId,
+    from: Option<&str>,
+    to: &str,
+    reason: &str,
+) -> Result<(), DbError> {
+    execute!(
+        tx,
+        "INSERT INTO referral_events (id, referral_id, from_status, to_status, reason, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        platform.random.uuid_v7(&platform.clock),
+        referral,
+        from,
+        to,
+        reason,
+        platform.clock.now()
+    )?;
+    Ok(())
+}
+
+/// A referral with what its referrer may see of the person.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ReferralRow {
+    pub id: ReferralId,
+    pub status: String,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub code: String,
+    pub email: Option<String>,
+    pub given_name: Option<String>,
+    pub family_name: Option<String>,
+}
+
+/// Referrals of `referrer`, newest first, below the id `before`, of one status or of any.
+pub async fn referrals_of(
+    conn: &mut Conn,
+    referrer: UserId,
+    status: Option<&str>,
+    before: Option<ReferralId>,
+    limit: i64,
+) -> Result<Vec<ReferralRow>, DbError> {
+    let before = before.unwrap_or(ReferralId(uuid::Uuid::max()));
+    // Two texts rather than `$n IS NULL OR …`, so that each is served by its own index.
+    match status {
+        None => fetch_all!(
+            conn,
+            ReferralRow,
+            "SELECT r.id, r.status, r.created_at, r.updated_at, c.code, u.email, u.given_name, u.family_name \
+             FROM referrals r JOIN referral_codes c ON c.id = r.code_id LEFT JOIN users u ON u.id = r.referral_user_id \
+             WHERE r.referrer_id = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3",
+            referrer,
+            before,
+            limit
+        ),
+        Some(status) => fetch_all!(
+            conn,
+            ReferralRow,
+            "SELECT r.id, r.status, r.created_at, r.updated_at, c.code, u.email, u.given_name, u.family_name \
+             FROM referrals r JOIN referral_codes c ON c.id = r.code_id LEFT JOIN users u ON u.id = r.referral_user_id \
+             WHERE r.referrer_id = $1 AND r.status = $4 AND r.id < $2 ORDER BY r.id DESC LIMIT $3",
+            referrer,
+            before,
+            limit,
+            status
+        ),
+    }
+}

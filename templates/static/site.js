@@ -1,0 +1,57 @@
+// What the pages do better with a script. Without it everything works.
+"use strict";
+
+// A referral code is checked while it is typed.
+for (const input of document.querySelectorAll("input[data-check-at]")) {
+  const status = document.getElementById(input.id + "-status");
+  if (!status) continue;
+  let timer, asked = 0;
+  const show = (message, good) => {
+    status.textContent = message;
+    status.classList.toggle("good", Boolean(message) && good);
+    status.classList.toggle("bad", Boolean(message) && !good);
+  };
+  const check = async () => {
+    const turn = ++asked;
+    const code = input.value.trim();
+    if (code.length < 4) return show("", false);
+    try {
+      const answer = await fetch(input.dataset.checkAt + "?code=" + encodeURIComponent(code), {
+        headers: { accept: "application/json" },
+      });
+      // An answer that was overtaken by further typing is of no interest.
+      if (turn !== asked || !answer.ok) return;
+      const { valid, message } = await answer.json();
+      if (turn === asked) show(message, valid);
+    } catch {
+      // The form is checked again when it is sent.
+    }
+  };
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(check, 300);
+  });
+}
+
+// The link to share gets a button that copies it.
+for (const input of document.querySelectorAll("input[data-copy]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "plain copy";
+  button.textContent = input.dataset.copy;
+  button.setAttribute("aria-live", "polite");
+  button.addEventListener("click", async () => {
+    input.select();
+    try {
+      await navigator.clipboard.writeText(input.value);
+      button.textContent = input.dataset.copied;
+      setTimeout(() => (button.textContent = input.dataset.copy), 2000);
+    } catch {
+      // It is selected: the person can copy it.
+    }
+  });
+  input.after(button);
+}
+
+// Faults are read out and reached first.
+document.getElementById("faults")?.focus();

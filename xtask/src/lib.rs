@@ -1,0 +1,6 @@
+//! What the chores and the end-to-end stories share: finding programs on this machine, and throwaway servers.
+#![expect(clippy::print_stderr, reason = "what is installed is told to whoever waits")]
+
+pub mod command;
+pub mod machine;
+pub mod servers;

@@ -1,0 +1,111 @@
+//! What the tests need on this machine: found, or installed where that is possible (Debian and its kin), or named so
+//! that the reader can install it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use crate::command;
+
+/// A program the tests start.
+pub struct Program {
+    names: &'static [&'static str],
+    /// Debian's packages that hold it.
+    packages: &'static [&'static str],
+    /// The variable by which the tests are told where it is.
+    pub variable: &'static str,
+}
+
+pub const POSTGRES: Program = Program { names: &["postgres"], packages: &["postgresql"], variable: "POSTGRES" };
+pub const REDIS: Program =
+    Program { names: &["redis-server", "valkey-server"], packages: &["redis-server"], variable: "REDIS_SERVER" };
+pub const CHROMIUM: Program = Program {
+    names: &["chromium", "chromium-browser", "google-chrome"],
+    // Without a font the screenshots show pages without words.
+    packages: &["chromium", "fonts-liberation"],
+    variable: "CHROMIUM",
+};
+pub const CHROMEDRIVER: Program =
+    Program { names: &["chromedriver"], packages: &["chromium-driver"], variable: "CHROMEDRIVER" };
+
+const ALL: [&Program; 4] = [&POSTGRES, &REDIS, &CHROMIUM, &CHROMEDRIVER];
+
+/// Finds everything the tests start, installing what is missing, and tells `tests` where it is.
+pub async fn prepare(tests: &mut Command) -> Result<()> {
+    let missing: Vec<_> = ALL.iter().filter(|program| program.find().is_err()).collect();
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.iter().map(|p| p.names[0]).collect();
+        let packages: Vec<_> = missing.iter().flat_map(|p| p.packages).copied().collect();
+        install(&names, &packages).await?;
+    }
+    for program in ALL {
+        tests.env(program.variable, program.find()?);
+    }
+    Ok(())
+}
+
+impl Program {
+    /// Its path: from its variable, from PATH, or, for PostgreSQL's server, from where Debian keeps it.
+    ///
+    /// # Errors
+    /// When it is not on this machine.
+    pub fn find(&self) -> Result<PathBuf> {
+        if let Some(path) = std::env::var_os(self.variable).map(PathBuf::from).filter(|p| p.is_file()) {
+            return Ok(path);
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut folders: Vec<_> = std::env::split_paths(&path).collect();
+        folders.extend(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
+        if self.variable == POSTGRES.variable {
+            folders.extend(postgres_folders(Path::new("/usr/lib/postgresql")));
+        }
+        let mut places = folders.iter().flat_map(|folder| self.names.iter().map(move |name| folder.join(name)));
+        places.find(|path| path.is_file()).with_context(|| {
+            format!("{} is not on this machine; install it or set {} to its path", self.names[0], self.variable)
+        })
+    }
+}
+
+/// `/usr/lib/postgresql/*/bin`, the newest version first.
+fn postgres_folders(base: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(base).into_iter().flatten().flatten();
+    let mut versions: Vec<u32> = entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    versions.sort_unstable_by(|a, b| b.cmp(a));
+    versions.into_iter().map(|v| base.join(v.to_string()).join("bin")).collect()
+}
+
+/// Is this process root's?
+pub async fn is_root() -> bool {
+    Command::new("id").arg("-u").output().await.is_ok_and(|o| o.stdout.trim_ascii() == b"0")
+}
+
+async fn install(names: &[&str], packages: &[&str]) -> Result<()> {
+    let by_hand = format!(
+        "the tests need {}. Install them (on Debian: apt-get install {}) and run this again",
+        names.join(", "),
+        packages.join(" ")
+    );
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("{by_hand}; there is no apt-get here to do it");
+    }
+    let sudo = if is_root().await {
+        vec![]
+    } else if Path::new("/usr/bin/sudo").exists() {
+        vec!["sudo"]
+    } else {
+        bail!("{by_hand}; doing it here needs root or sudo");
+    };
+    eprintln!("installing {} …", packages.join(", "));
+    for arguments in [&["update", "-q"][..], &[&["install", "-y", "-q", "--no-install-recommends"], packages].concat()]
+    {
+        let line = [&sudo[..], &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], arguments].concat();
+        let mut command = Command::new(line[0]);
+        // Its chatter goes to standard error: standard output is the tests'.
+        command.args(&line[1..]).stdout(std::io::stderr());
+        if command::run(&mut command).await? != 0 {
+            bail!("{by_hand}; `{}` failed", line.join(" "));
+        }
+    }
+    Ok(())
+}
