@@ -39,7 +39,7 @@ expect 200 "$AUTH/oauth/token" -d grant_type=refresh_token -d client_id=demo-cli
 expect 400 "$AUTH/oauth/token" -d grant_type=password -d client_id=demo-cli -d "username=$ANN" -d password=wrong
 
 # 3. She creates her referral code. The expiry is required, and one code at a time is active.
-EXPIRES=$(python3 -c 'import datetime as d; print((d.datetime.now(d.UTC) + d.timedelta(30)).strftime("%FT%TZ"))')
+EXPIRES=$(python3 -c 'import datetime as d; print((d.datetime.now(d.timezone.utc) + d.timedelta(30)).strftime("%Y-%m-%dT%H:%M:%SZ"))')
 expect 422 "$API/v1/referral-codes" -H "$TOKEN" -H "$JSON" -d '{}'
 expect 201 "$API/v1/referral-codes" -H "$TOKEN" -H "$JSON" -d "{\"expires_at\": \"$EXPIRES\"}"
 CODE=$(pick code)

@@ -1,6 +1,7 @@
 //! Browser sessions: who is signed in here. Only sign-in makes one; a visitor without it leaves no row. The database is
 //! the truth, the cache stands in front of it, and the session's key is stored nowhere, only its hash.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -235,10 +236,12 @@ impl std::fmt::Debug for Store {
     }
 }
 
+type Data = HashMap<String, Value>;
+
 /// A session as kept: ids and times, no secrets.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct Kept {
-    data: std::collections::HashMap<String, Value>,
+    data: Data,
     expires_at: DateTime<Utc>,
 }
 
@@ -269,9 +272,9 @@ fn backend(error: DbError) -> StoreError {
 impl Store {
     async fn read(&self, hash: &[u8]) -> Result<Option<Kept>, DbError> {
         let mut conn = self.platform.db.read().await?;
-        let row: Option<(Json<std::collections::HashMap<String, Value>>, DateTime<Utc>)> = fetch_optional!(
+        let row = fetch_optional!(
             &mut conn,
-            (Json<std::collections::HashMap<String, Value>>, DateTime<Utc>),
+            (Json<Data>, DateTime<Utc>),
             "SELECT record, expires_at FROM browser_sessions WHERE id_hash = $1 AND expires_at > $2",
             hash,
             self.platform.clock.now()

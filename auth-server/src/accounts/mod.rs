@@ -125,17 +125,21 @@ impl From<Fault> for FieldError {
     }
 }
 
+/// The text can't be somebody's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAName;
+
 /// A name as typed, without the spaces around it; empty is absent. `Err` when it can't be one.
 ///
 /// Names are shown to strangers and stand in mails to them, so what a mail program would make a link of is refused:
 /// nobody's name may serve to advertise.
-pub fn name(text: Option<&str>) -> Result<Option<String>, ()> {
+pub fn name(text: Option<&str>) -> Result<Option<String>, NotAName> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     let strange = |c: char| {
         c.is_control() || "/\\@:<>{}[]|=\u{2028}\u{2029}".contains(c) || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c)
     };
     if text.chars().count() > MAX_NAME || text.chars().any(strange) || looks_like_a_host(text) {
-        return Err(());
+        return Err(NotAName);
     }
     Ok(Some(text.to_owned()))
 }
@@ -200,7 +204,7 @@ mod tests {
         assert_eq!(name(Some("  ")), Ok(None));
         assert_eq!(name(None), Ok(None));
         for bad in ["https://x", "buy at cheap.example now", "a@b", "line\nbreak", "\u{202e}abc", &"a".repeat(65)] {
-            assert_eq!(name(Some(bad)), Err(()), "{bad:?}");
+            assert_eq!(name(Some(bad)), Err(NotAName), "{bad:?}");
         }
     }
 

@@ -182,11 +182,11 @@ fn check(platform: &Platform, account: &NewAccount) -> Result<Checked, SignUpErr
     if let Err(fault) = check_password(&account.password, &platform.config) {
         faults.push(fault);
     }
-    let given_name = name(account.given_name.as_deref()).unwrap_or_else(|()| {
+    let given_name = name(account.given_name.as_deref()).unwrap_or_else(|_| {
         faults.push(Fault::GivenName);
         None
     });
-    let family_name = name(account.family_name.as_deref()).unwrap_or_else(|()| {
+    let family_name = name(account.family_name.as_deref()).unwrap_or_else(|_| {
         faults.push(Fault::FamilyName);
         None
     });

@@ -170,7 +170,7 @@ pub async fn change(
     let mut faults = vec![];
     let mut name = |given: Option<Option<String>>, fault: Fault| {
         given.map(|text| {
-            accounts::name(text.as_deref()).unwrap_or_else(|()| {
+            accounts::name(text.as_deref()).unwrap_or_else(|_| {
                 faults.push(fault);
                 None
             })
@@ -265,6 +265,9 @@ fn stale() -> Problem {
     }
 }
 
+type CheckRow = (String, String, Option<i64>, bool, DateTime<Utc>);
+type EnrichmentRow = (String, String, DateTime<Utc>, SqlJson<Value>);
+
 async fn describe(conn: &mut Conn, user: User) -> Result<Me, DbError> {
     let referrer: Option<(Option<String>, Option<String>)> = fetch_optional!(
         conn,
@@ -273,15 +276,15 @@ async fn describe(conn: &mut Conn, user: User) -> Result<Me, DbError> {
          WHERE r.referral_user_id = $1",
         user.id
     )?;
-    let email_check: Option<(String, String, Option<i64>, bool, DateTime<Utc>)> = fetch_optional!(
+    let email_check = fetch_optional!(
         conn,
-        (String, String, Option<i64>, bool, DateTime<Utc>),
+        CheckRow,
         "SELECT source, status, score, flagged, checked_at FROM email_checks WHERE user_id = $1",
         user.id
     )?;
-    let enrichment: Option<(String, String, DateTime<Utc>, SqlJson<Value>)> = fetch_optional!(
+    let enrichment = fetch_optional!(
         conn,
-        (String, String, DateTime<Utc>, SqlJson<Value>),
+        EnrichmentRow,
         "SELECT source, status, fetched_at, answer FROM enrichments WHERE user_id = $1",
         user.id
     )?;

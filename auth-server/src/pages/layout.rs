@@ -202,8 +202,7 @@ pub fn wants_html(headers: &HeaderMap) -> bool {
 
 /// `path` with `query`, without what chose the language.
 fn here(path: &str, query: &str) -> String {
-    let kept: Vec<(String, String)> =
-        form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "ui_locales").into_owned().collect();
+    let kept = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "ui_locales");
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish();
     if query.is_empty() || query.len() > MAX_HERE { path.to_owned() } else { format!("{path}?{query}") }
 }

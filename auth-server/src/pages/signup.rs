@@ -79,7 +79,6 @@ struct SignUpPage<'a> {
     referral_code: Field,
     /// What is known of the code, and whether it is good.
     code_status: Option<(String, bool)>,
-    code_is_open: bool,
     login_link: String,
 }
 
@@ -110,6 +109,7 @@ fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, typed: Ty
     family_name.max_length = MAX_NAME;
     let mut referral_code =
         Field::new("referral_code", "text", "off", t.get("field-referral-code")).value(typed.referral_code);
+    referral_code.hint = Some(t.get("signup-code-hint"));
     referral_code.max_length = 64;
     referral_code.check_at = Some("/signup/referral-code");
     let invited = |inviter: &Option<String>| match inviter {
@@ -130,7 +130,6 @@ fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, typed: Ty
         invitation,
         faults: vec![],
         alert: None,
-        code_is_open: !referral_code.value.is_empty(),
         email,
         password,
         given_name,
@@ -151,7 +150,6 @@ impl SignUpPage<'_> {
                 "given_name" => &mut self.given_name,
                 "family_name" => &mut self.family_name,
                 _ => {
-                    self.code_is_open = true;
                     self.code_status = None;
                     &mut self.referral_code
                 }

@@ -1,5 +1,7 @@
 //! [`Texts`]: the messages of one language as templates use them, and the choice of that language.
 
+use chrono::{DateTime, Datelike, Utc};
+
 use crate::accounts::Fault;
 use crate::locales::Locale;
 
@@ -21,6 +23,11 @@ impl Texts {
     /// The message `key` with a number, which chooses the plural form.
     pub fn count(&self, key: &str, name: &'static str, n: u64) -> String {
         self.0.text_with(key, [(name, n.into())])
+    }
+
+    /// A day in UTC, as people write it.
+    pub fn day(&self, at: DateTime<Utc>) -> String {
+        self.0.text_with("mail-day", [("day", at.day().into()), ("month", at.month().into()), ("year", at.year().to_string().into())])
     }
 
     /// What is wrong with a field, told to a person.

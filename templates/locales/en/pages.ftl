@@ -48,7 +48,7 @@ signup-password-hint = { $n ->
    *[other] { $n } characters or more. A few words in a row work well.
 }
 signup-names-hint = Your name is up to you. Friends you invite will see it.
-signup-have-code = I have a referral code
+signup-code-hint = Only if a friend gave you one.
 signup-submit = Create account
 signup-known = Have an account already?
 signup-login-link = Sign in

@@ -50,7 +50,7 @@ signup-password-hint = { $n ->
    *[other] От { $n } символов. Хорошо подходят несколько слов подряд.
 }
 signup-names-hint = Имя можно не указывать. Его увидят те, кого вы пригласите.
-signup-have-code = У меня есть реферальный код
+signup-code-hint = Если его дал вам друг.
 signup-submit = Зарегистрироваться
 signup-known = Уже есть учётная запись?
 signup-login-link = Войти
