@@ -65,8 +65,8 @@ expect 422 "$AUTH/api/v1/signup" -H "$JSON" -d "{\"email\": \"cy$RUN@example.com
 
 # 8. The documentation: Swagger UI, ReDoc and the OpenAPI document of each service.
 for page in docs redoc openapi.json; do
-  expect 200 -o /dev/null "$AUTH/$page"
-  expect 200 -o /dev/null "$API/$page"
+  expect 200 -L -o /dev/null "$AUTH/$page"
+  expect 200 -L -o /dev/null "$API/$page"
 done
 # --- the tour ends ---
 

@@ -257,7 +257,7 @@ mod tests {
 
     async fn passwords(overrides: &[(&str, &str)]) -> (Passwords, Scratch) {
         let scratch = Scratch::new(Store::Embedded).await.unwrap();
-        let overrides: Vec<_> = [("PASSWORDS__MEMORY_KIB", "64"), ("PASSWORDS__ITERATIONS", "1")]
+        let overrides: Vec<_> = [("PASSWORDS__MEMORY_KIB", "7168"), ("PASSWORDS__ITERATIONS", "1")]
             .into_iter()
             .chain(overrides.iter().copied())
             .collect();
@@ -310,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn beyond_the_queue_a_caller_is_told_to_come_back() {
         let (passwords, _scratch) =
-            passwords(&[("PASSWORDS__WORKERS", "1"), ("PASSWORDS__QUEUE", "2"), ("PASSWORDS__MEMORY_KIB", "65536")]).await;
+            passwords(&[("PASSWORDS__WORKERS", "1"), ("PASSWORDS__QUEUE", "2"), ("PASSWORDS__MEMORY_KIB", "7168")]).await;
         let storm = (0..20).map(|_| passwords.hash("correct horse"));
         let answers = futures::future::join_all(storm).await;
         let busy = answers.iter().filter(|a| matches!(a, Err(PasswordError::Busy { .. }))).count();

@@ -34,7 +34,7 @@ pub fn spawn(platform: Platform, stop: watch::Receiver<bool>) -> JoinHandle<()> 
     })
 }
 
-/// Deletes everything that has expired. Returns the number of rows.
+/// Deletes everything that has expired, but for jobs: the outbox worker tells the log which ones it gave up. Returns the number of rows.
 pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
     let now = platform.clock.now();
     let mut total = 0;
@@ -68,7 +68,6 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "browser_sessions" "id_hash" now;
         "pending_signups" "id" now;
         "email_verifications" "token_hash" now;
-        "outbox" "id" now;
         "cache_invalidations" "cache_key" now;
         "idempotency_keys" "key_hash" now;
     }

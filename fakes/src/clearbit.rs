@@ -1,7 +1,9 @@
 //! Clearbit: `GET /v2/combined/find`. The key comes as a bearer token or as the user of HTTP Basic.
 //!
-//! Clearbit answers 202 while it is still looking, in three shapes that were all seen in the wild: without a body, as
-//! an error document of type `queued`, and as the part that is known already.
+//! Clearbit answers 202 while it is still looking. Without a body is how that is described publicly; the error document
+//! of type `queued` and the part that is known already are what clients must reckon with besides. Likewise the types
+//! `auth_required` and `unknown_record` are known from real answers, the other error types here are stand-ins: Referris
+//! decides by the status alone.
 
 use axum::body::Body;
 use axum::extract::{Query, State};

@@ -1,5 +1,8 @@
 //! Hunter: `GET /v2/email-verifier` and `GET /v2/combined/find`, as documented at hunter.io/api-documentation/v2. The
 //! key comes in the header `X-API-KEY`, as a bearer token or in the query as `api_key`.
+//!
+//! Statuses and the envelope are the documented ones. The `id`s of most errors, and that `clearbit_format` leaves the
+//! `data` envelope out, are assumptions: Referris decides by the status alone and reads the answer with and without it.
 
 use std::time::Duration;
 

@@ -176,20 +176,7 @@ pub fn locale(text: Option<&str>) -> Result<Option<String>, Fault> {
 }
 
 #[cfg(test)]
-pub(crate) mod testing {
-    //! A state for this crate's tests, with passwords that cost next to nothing.
-
-    use shared::Platform;
-
-    use crate::AppState;
-
-    /// What makes passwords cheap; add to the overrides of a test's store.
-    pub(crate) const CHEAP: &[(&str, &str)] = &[("PASSWORDS__MEMORY_KIB", "64"), ("PASSWORDS__ITERATIONS", "1")];
-
-    pub(crate) async fn state(platform: &Platform) -> AppState {
-        AppState::new(platform.clone()).await.expect("the state is made")
-    }
-}
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,245 @@
+use std::time::Duration;
+
+use shared::fetch_all;
+use shared::referrals::code::CodeKey;
+
+use super::super::testing::{HERE, PASSWORD, account, code_of, count, each_state, person};
+use super::*;
+use crate::accounts::signin::{SignInError, authenticate};
+
+const REQUIRED: &[(&str, &str)] = &[("ACCOUNTS__EMAIL_VERIFICATION", "required")];
+
+async fn jobs(state: &AppState) -> Vec<Job> {
+    let mut conn = state.platform.db.read().await.unwrap();
+    let rows: Vec<(sqlx::types::Json<Job>,)> =
+        fetch_all!(&mut conn, (sqlx::types::Json<Job>,), "SELECT payload FROM outbox ORDER BY id").unwrap();
+    rows.into_iter().map(|(job,)| job.0).collect()
+}
+
+#[tokio::test]
+async fn account_referral_and_use_of_the_code_come_together() {
+    each_state(&[], |state| async move {
+        let bob = person(&state, "bob@example.com").await;
+        let code = code_of(&state.platform, bob, None).await;
+        let typed = format!(" {} ", code.code.to_lowercase());
+        let outcome = sign_up(&state, account("Ann@Example.com", Some(&typed)), &HERE).await.unwrap();
+        let Outcome::Created { id, email, referred } = outcome else { panic!() };
+        assert_eq!((email.as_str(), referred), ("Ann@Example.com", true));
+        let mut conn = state.platform.db.read().await.unwrap();
+        let code = store::by_key(&mut conn, &CodeKey::fold(&code.code).unwrap()).await.unwrap().unwrap();
+        assert_eq!(code.uses, 1);
+        let referrals = store::referrals_of(&mut conn, bob, None, None, 10).await.unwrap();
+        assert_eq!(referrals.len(), 1);
+        assert_eq!(referrals[0].status, "pending");
+        assert!(jobs(&state).await.contains(&Job::VerifyEmail { user_id: id, locale: "en".into() }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_that_does_not_serve_creates_nothing() {
+    for mode in [&[][..], REQUIRED] {
+        each_state(mode, |state| async move {
+            let platform = &state.platform;
+            let mut tx = platform.db.begin().await.unwrap();
+            let now = platform.clock.now();
+            let bob = NewUser {
+                id: UserId::new(&platform.random, &platform.clock),
+                email: Email::parse("bob@gmail.com").unwrap(),
+                email_verified_at: Some(now),
+                given_name: None,
+                family_name: None,
+                locale: None,
+            };
+            insert(&mut tx, platform, &bob, "x").await.unwrap();
+            tx.commit().await.unwrap();
+            let used_up = code_of(platform, bob.id, Some(1)).await;
+            let mut tx = platform.db.begin().await.unwrap();
+            execute!(&mut tx, "UPDATE referral_codes SET uses = 1").unwrap();
+            tx.commit().await.unwrap();
+
+            let refused = |code: String| {
+                let state = state.clone();
+                async move { sign_up(&state, account("ann@example.com", Some(&code)), &HERE).await.unwrap_err() }
+            };
+            let expect = |error: SignUpError, refusal: Refusal| match error {
+                SignUpError::Invalid(faults) => assert_eq!(faults, [Fault::ReferralCode(refusal)]),
+                other => panic!("{other:?}"),
+            };
+            expect(refused(used_up.code.clone()).await, Refusal::Exhausted);
+            expect(refused("NEVERWAS".into()).await, Refusal::Unknown);
+            expect(refused("что-то".into()).await, Refusal::Unknown);
+
+            let mut tx = platform.db.begin().await.unwrap();
+            execute!(&mut tx, "UPDATE referral_codes SET uses = 0").unwrap();
+            tx.commit().await.unwrap();
+            platform.clock.advance(Duration::from_secs(31 * 86_400));
+            expect(refused(used_up.code.clone()).await, Refusal::Expired);
+            let mut tx = platform.db.begin().await.unwrap();
+            let key = CodeKey::fold(&used_up.code).unwrap();
+            store::delete(&mut tx, bob.id, &key, platform.clock.now()).await.unwrap().unwrap();
+            tx.commit().await.unwrap();
+            expect(refused(used_up.code).await, Refusal::Deleted);
+
+            let mut conn = platform.db.read().await.unwrap();
+            assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM users").await, 1);
+            assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM pending_signups").await, 0);
+            assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM outbox").await, 0);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_only_the_transaction_finds_out_rolls_everything_back() {
+    each_state(&[], |state| async move {
+        let bob = person(&state, "bob.ray@gmail.com").await;
+        let code = code_of(&state.platform, bob, None).await;
+        // Another spelling of the referrer's own mailbox.
+        let error = sign_up(&state, account("bobray+me@googlemail.com", Some(&code.code)), &HERE).await.unwrap_err();
+        assert!(matches!(error, SignUpError::Invalid(f) if f == [Fault::ReferralCode(Refusal::SelfReferral)]));
+        let mut conn = state.platform.db.read().await.unwrap();
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM users").await, 1);
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM password_credentials").await, 1);
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM outbox").await, 1);
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM referral_codes WHERE uses > 0").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_forty_who_sign_up_with_the_last_use_of_a_code_exactly_one_succeeds() {
+    each_state(&[], |state| async move {
+        let bob = person(&state, "bob@example.com").await;
+        let code = code_of(&state.platform, bob, Some(1)).await;
+        let tasks: Vec<_> = (0..40)
+            .map(|n| {
+                let (state, code) = (state.clone(), code.code.clone());
+                tokio::spawn(
+                    async move { sign_up(&state, account(&format!("p{n}@example.com"), Some(&code)), &HERE).await },
+                )
+            })
+            .collect();
+        let mut won = 0;
+        for task in tasks {
+            match task.await.unwrap() {
+                Ok(Outcome::Created { referred: true, .. }) => won += 1,
+                Err(SignUpError::Invalid(faults)) => assert_eq!(faults, [Fault::ReferralCode(Refusal::Exhausted)]),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(won, 1);
+        let mut conn = state.platform.db.read().await.unwrap();
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM users").await, 2);
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM referrals").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_twenty_who_sign_up_with_one_address_exactly_one_succeeds() {
+    each_state(&[], |state| async move {
+        let tasks: Vec<_> = (0..20)
+            .map(|_| {
+                let state = state.clone();
+                tokio::spawn(async move { sign_up(&state, account("ann@example.com", None), &HERE).await })
+            })
+            .collect();
+        let mut won = 0;
+        for task in tasks {
+            match task.await.unwrap() {
+                Ok(_) => won += 1,
+                Err(SignUpError::TakenEmail) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(won, 1);
+        assert!(matches!(
+            sign_up(&state, account("ANN@Example.com", None), &HERE).await,
+            Err(SignUpError::TakenEmail)
+        ));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_verification_is_required_a_free_and_a_taken_address_are_answered_alike() {
+    each_state(REQUIRED, |state| async move {
+        let platform = &state.platform;
+        let now = platform.clock.now();
+        let mut tx = platform.db.begin().await.unwrap();
+        let owner = NewUser {
+            id: UserId::new(&platform.random, &platform.clock),
+            email: Email::parse("taken@example.com").unwrap(),
+            email_verified_at: Some(now),
+            given_name: None,
+            family_name: None,
+            locale: None,
+        };
+        insert(&mut tx, platform, &owner, "x").await.unwrap();
+        tx.commit().await.unwrap();
+        for address in ["free@example.com", "taken@example.com"] {
+            let outcome = sign_up(&state, account(address, None), &HERE).await.unwrap();
+            assert_eq!(outcome, Outcome::VerificationRequired);
+        }
+        // The same rows were written for both; only the mails differ.
+        let mut conn = platform.db.read().await.unwrap();
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM users").await, 1);
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM pending_signups").await, 2);
+        drop(conn);
+        match jobs(&state).await.as_slice() {
+            [Job::ConfirmSignup { .. }, Job::AlreadyRegistered { user_id, .. }] => assert_eq!(*user_id, owner.id),
+            other => panic!("{other:?}"),
+        }
+        // Until the confirmation, signing in fails like a wrong password.
+        let refused = authenticate(&state, "free@example.com", PASSWORD, &HERE, "login").await;
+        assert!(matches!(refused, Err(SignInError::Refused)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobodys_mailbox_is_filled_by_other_peoples_sign_ups() {
+    each_state(&[REQUIRED[0], ("LIMITS__ENABLED", "true")], |state| async move {
+        for _ in 0..8 {
+            let outcome = sign_up(&state, account("free@example.com", None), &HERE).await.unwrap();
+            assert_eq!(outcome, Outcome::VerificationRequired);
+        }
+        assert_eq!(jobs(&state).await.len(), 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sign_ups_are_limited_by_address_and_every_fault_is_told_at_once() {
+    each_state(&[("LIMITS__ENABLED", "true"), ("LIMITS__SIGNUPS_PER_MINUTE", "2")], |state| async move {
+        let bad = NewAccount {
+            email: "x".into(),
+            password: "short".into(),
+            given_name: Some("https://spam.example".into()),
+            ..NewAccount::default()
+        };
+        match sign_up(&state, bad, &HERE).await {
+            Err(SignUpError::Invalid(faults)) => {
+                assert_eq!(faults, [Fault::EmailInvalid, Fault::PasswordShort { min: 8 }, Fault::GivenName]);
+            }
+            other => panic!("{other:?}"),
+        }
+        sign_up(&state, account("ann@example.com", None), &HERE).await.unwrap();
+        let limited = sign_up(&state, account("bob@example.com", None), &HERE).await;
+        assert!(matches!(limited, Err(SignUpError::Limited(_))));
+        let elsewhere = ClientIp("198.51.100.7".parse().unwrap());
+        sign_up(&state, account("bob@example.com", None), &elsewhere).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn outside_services_are_asked_where_they_are_configured() {
+    each_state(&[("VERIFICATION__API_KEY", "k"), ("ENRICHMENT__PROVIDER", "hunter")], |state| async move {
+        let id = person(&state, "ann@example.com").await;
+        let jobs = jobs(&state).await;
+        assert!(jobs.contains(&Job::CheckEmail { user_id: id }) && jobs.contains(&Job::Enrich { user_id: id }));
+    })
+    .await;
+}

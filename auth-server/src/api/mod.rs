@@ -1,5 +1,6 @@
 //! The JSON API for our own apps: [`signup`] and [`me`]. Errors are problem documents (RFC 9457).
 
+mod docs;
 pub mod me;
 pub mod signup;
 
@@ -9,6 +10,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
+
+pub use docs::openapi;
 
 /// Larger than any account.
 const MAX_BODY: usize = 16 * 1024;
@@ -22,7 +25,7 @@ pub fn openapi_router() -> OpenApiRouter<AppState> {
         .layer(shared::http::no_store())
 }
 
-/// The routes alone.
-pub fn router(_state: &AppState) -> Router<AppState> {
-    openapi_router().into()
+/// The routes, and the pages that document them.
+pub fn router(state: &AppState) -> Router<AppState> {
+    Router::from(openapi_router()).merge(docs::pages(state))
 }

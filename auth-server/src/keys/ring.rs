@@ -35,10 +35,12 @@ const LEAD: TimeDelta = TimeDelta::hours(24);
 #[derive(Clone)]
 pub struct KeyRing(Arc<RwLock<Snapshot>>);
 
+/// Of each algorithm, the keys with the time from which they sign, oldest first.
+type Schedule = HashMap<Algorithm, Vec<(DateTime<Utc>, Arc<SigningKey>)>>;
+
 struct Snapshot {
     published: HashMap<String, Arc<SigningKey>>,
-    /// Of each algorithm, the keys with the time from which they sign, oldest first.
-    schedule: HashMap<Algorithm, Vec<(DateTime<Utc>, Arc<SigningKey>)>>,
+    schedule: Schedule,
     jwks: Bytes,
 }
 
@@ -172,7 +174,7 @@ async fn load(platform: &Platform) -> Result<Snapshot, KeyRingError> {
     let tokens = &platform.config.tokens;
     let longest = i64::try_from(tokens.access_token_seconds.max(tokens.id_token_seconds)).unwrap_or(i64::MAX / 1000);
     let mut published = HashMap::new();
-    let mut schedule: HashMap<Algorithm, Vec<(DateTime<Utc>, Arc<SigningKey>)>> = HashMap::new();
+    let mut schedule = Schedule::new();
     let mut jwks = vec![];
     let rows = rows(platform).await?;
     for (index, row) in rows.iter().enumerate() {

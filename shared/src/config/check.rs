@@ -52,7 +52,6 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Reads `file` (default: `referris.toml` when there is one) and this process's environment.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
     let text = match file {
         Some(path) => Some((path.display().to_string(), std::fs::read_to_string(path))),
