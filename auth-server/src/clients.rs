@@ -159,8 +159,7 @@ pub async fn list(conn: &mut Conn) -> Result<Vec<Client>, DbError> {
 /// # Errors
 /// [`ClientError::Invalid`] says which member of the metadata is at fault and what to write instead.
 pub async fn create(platform: &Platform, client: NewClient) -> Result<(Client, Option<PlainToken>), ClientError> {
-    let secret =
-        (client.metadata.token_endpoint_auth_method != "none").then(|| PlainToken::new(&platform.random));
+    let secret = (client.metadata.token_endpoint_auth_method != "none").then(|| PlainToken::new(&platform.random));
     let client = create_with_secret(platform, client, secret.as_ref()).await?;
     Ok((client, secret))
 }
@@ -290,7 +289,14 @@ fn check(platform: &Platform, client: NewClient) -> Result<Client, ClientError> 
             return invalid(format!("the redirect URI {uri:?} {reason}"));
         }
     }
-    Ok(Client { client_id, name: name.trim().to_owned(), secret_hash: None, first_party, metadata, created_at: platform.clock.now() })
+    Ok(Client {
+        client_id,
+        name: name.trim().to_owned(),
+        secret_hash: None,
+        first_party,
+        metadata,
+        created_at: platform.clock.now(),
+    })
 }
 
 /// May codes be sent to `uri` (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1.3)?
@@ -309,7 +315,9 @@ fn check_redirect_uri(uri: &str) -> Result<(), &'static str> {
         "https" if url.host_str().is_some_and(|h| !h.is_empty()) => Ok(()),
         "http" if is_loopback(&url) => Ok(()),
         "http" => Err("is plain http beyond this machine; use https"),
-        "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "ws" | "wss" | "ftp" => Err("has a scheme that can't receive a code"),
+        "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "ws" | "wss" | "ftp" => {
+            Err("has a scheme that can't receive a code")
+        }
         // A private-use scheme is a domain name turned round, so that its owner is known (RFC 8252 §7.1).
         scheme if scheme.contains('.') => Ok(()),
         _ => Err("needs https, http on a loopback address, or a private scheme with a dot such as com.example.app"),

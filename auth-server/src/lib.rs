@@ -69,4 +69,3 @@ pub async fn serve(
     }
     Ok(served?)
 }
-

@@ -166,12 +166,7 @@ impl Pool {
         Self { queue, longest }
     }
 
-    async fn run(
-        &self,
-        params: Params,
-        password: &str,
-        salt: Vec<u8>,
-    ) -> Result<Zeroizing<[u8; 32]>, PasswordError> {
+    async fn run(&self, params: Params, password: &str, salt: Vec<u8>) -> Result<Zeroizing<[u8; 32]>, PasswordError> {
         // NFKC, so that «é» typed on another keyboard is the same password (NIST SP 800-63B §3.1.1.2).
         let password = Zeroizing::new(password.nfkc().collect::<String>().into_bytes());
         let (reply, answer) = oneshot::channel();
@@ -239,8 +234,7 @@ fn next(queue: &Queue, memory: &mut Vec<Block>) -> Option<Job> {
         if memory.is_empty() {
             jobs = queue.changed.wait(jobs).unwrap_or_else(PoisonError::into_inner);
         } else {
-            let (guard, waited) =
-                queue.changed.wait_timeout(jobs, MEMORY_KEPT).unwrap_or_else(PoisonError::into_inner);
+            let (guard, waited) = queue.changed.wait_timeout(jobs, MEMORY_KEPT).unwrap_or_else(PoisonError::into_inner);
             jobs = guard;
             if waited.timed_out() {
                 *memory = Vec::new();
@@ -269,7 +263,7 @@ mod tests {
     async fn a_password_is_known_again_and_no_other_is() {
         let (passwords, _scratch) = passwords(&[]).await;
         let phc = passwords.hash("correct horse").await.unwrap();
-        assert!(phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{phc}");
+        assert!(phc.starts_with("$argon2id$v=19$m=7168,t=1,p=1$"), "{phc}");
         assert!(passwords.verify(Some(&phc), "correct horse").await.unwrap());
         assert!(!passwords.verify(Some(&phc), "correct horsf").await.unwrap());
         assert_ne!(phc, passwords.hash("correct horse").await.unwrap(), "each hash has a salt of its own");
@@ -310,7 +304,8 @@ mod tests {
     #[tokio::test]
     async fn beyond_the_queue_a_caller_is_told_to_come_back() {
         let (passwords, _scratch) =
-            passwords(&[("PASSWORDS__WORKERS", "1"), ("PASSWORDS__QUEUE", "2"), ("PASSWORDS__MEMORY_KIB", "7168")]).await;
+            passwords(&[("PASSWORDS__WORKERS", "1"), ("PASSWORDS__QUEUE", "2"), ("PASSWORDS__MEMORY_KIB", "7168")])
+                .await;
         let storm = (0..20).map(|_| passwords.hash("correct horse"));
         let answers = futures::future::join_all(storm).await;
         let busy = answers.iter().filter(|a| matches!(a, Err(PasswordError::Busy { .. }))).count();

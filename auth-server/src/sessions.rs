@@ -183,12 +183,8 @@ pub async fn end(tx: &mut Tx, platform: &Platform, sid: SessionId) -> Result<(),
 
 /// Ends every session and grant of an account, in the caller's transaction; later ones are not touched.
 pub async fn end_all_of(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result<(), DbError> {
-    let sessions: Vec<(Option<SessionId>,)> = fetch_all!(
-        tx,
-        (Option<SessionId>,),
-        "DELETE FROM browser_sessions WHERE user_id = $1 RETURNING sid",
-        user_id
-    )?;
+    let sessions: Vec<(Option<SessionId>,)> =
+        fetch_all!(tx, (Option<SessionId>,), "DELETE FROM browser_sessions WHERE user_id = $1 RETURNING sid", user_id)?;
     for sid in sessions.into_iter().filter_map(|(sid,)| sid) {
         revoke(tx, platform, Kind::Session, &sid.to_string()).await?;
     }

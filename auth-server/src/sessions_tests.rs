@@ -25,8 +25,7 @@ async fn a_visitor_leaves_no_row_and_a_sign_in_is_found_again() {
         }
         let mut conn = state.platform.db.read().await.unwrap();
         assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM browser_sessions").await, 1);
-        let (stored,): (Vec<u8>,) =
-            fetch_one!(&mut conn, (Vec<u8>,), "SELECT id_hash FROM browser_sessions").unwrap();
+        let (stored,): (Vec<u8>,) = fetch_one!(&mut conn, (Vec<u8>,), "SELECT id_hash FROM browser_sessions").unwrap();
         assert_ne!(stored, id.0.to_le_bytes(), "only a hash of the key is kept");
         let unknown = Id(i128::from_le_bytes(state.platform.random.bytes()));
         assert_eq!(current(&browser(&state, Some(unknown)), &state).await.unwrap(), None);
@@ -134,11 +133,8 @@ async fn a_session_ends_after_its_fixed_life_and_with_its_account() {
 async fn without_its_cache_it_signs_nobody_out_and_nobody_in() {
     let scratch = Scratch::new(TestStore::Embedded).await.unwrap();
     // Nothing listens on the discard port of a test machine.
-    let settings = [
-        ("REDIS__URL", "redis://127.0.0.1:9"),
-        ("PASSWORDS__MEMORY_KIB", "7168"),
-        ("PASSWORDS__ITERATIONS", "1"),
-    ];
+    let settings =
+        [("REDIS__URL", "redis://127.0.0.1:9"), ("PASSWORDS__MEMORY_KIB", "7168"), ("PASSWORDS__ITERATIONS", "1")];
     let state = AppState::new(scratch.platform(&settings).await).await.unwrap();
     let ann = person(&state, "ann@example.com").await;
     let session = browser(&state, None);

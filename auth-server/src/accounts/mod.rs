@@ -116,7 +116,9 @@ impl From<Fault> for FieldError {
             Fault::PasswordShort { min } => format!("must have {min} characters or more"),
             Fault::PasswordLong => format!("may have {} bytes at most", crate::passwords::MAX_BYTES),
             Fault::GivenName | Fault::FamilyName => {
-                format!("may have {MAX_NAME} characters at most, none of them control characters or parts of an address")
+                format!(
+                    "may have {MAX_NAME} characters at most, none of them control characters or parts of an address"
+                )
             }
             Fault::Locale => "must be a language tag such as en or ru-RU".to_owned(),
             Fault::ReferralCode(refusal) => refusal.to_string(),
@@ -136,7 +138,10 @@ pub struct NotAName;
 pub fn name(text: Option<&str>) -> Result<Option<String>, NotAName> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     let strange = |c: char| {
-        c.is_control() || "/\\@:<>{}[]|=\u{2028}\u{2029}".contains(c) || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c)
+        c.is_control()
+            || "/\\@:<>{}[]|=\u{2028}\u{2029}".contains(c)
+            || ('\u{202a}'..='\u{202e}').contains(&c)
+            || ('\u{2066}'..='\u{2069}').contains(&c)
     };
     if text.chars().count() > MAX_NAME || text.chars().any(strange) || looks_like_a_host(text) {
         return Err(NotAName);
@@ -168,7 +173,9 @@ pub fn check_password(password: &str, config: &Config) -> Result<(), Fault> {
 /// A language tag (BCP 47) as we keep it; empty is absent.
 pub fn locale(text: Option<&str>) -> Result<Option<String>, Fault> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
-    let plain = text.split(['-', '_']).all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let plain = text
+        .split(['-', '_'])
+        .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
     if text.len() > 35 || !plain {
         return Err(Fault::Locale);
     }

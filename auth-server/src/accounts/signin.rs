@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use shared::db::{Conn, DbError};
 use shared::email::Email;
 use shared::http::ClientIp;
-use shared::limits::Limited;
 use shared::ids::UserId;
+use shared::limits::Limited;
 use shared::users::{self, User};
 use shared::{audit, execute, fetch_optional};
 

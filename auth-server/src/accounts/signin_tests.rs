@@ -23,44 +23,38 @@ async fn a_wrong_password_and_an_unknown_account_are_answered_alike_and_leave_th
 
 #[tokio::test]
 async fn guessing_at_one_account_is_stopped_whether_or_not_it_exists() {
-    each_state(
-        &[("LIMITS__ENABLED", "true"), ("LIMITS__FAILURES_PER_ACCOUNT_PER_MINUTE", "3")],
-        |state| async move {
-            person(&state, "ann@example.com").await;
-            person(&state, "bob@example.com").await;
-            let from = |n: u8| ClientIp(std::net::IpAddr::from([198, 51, 100, n]));
-            for email in ["ann@example.com", "nobody@example.com"] {
-                for n in 0..3 {
-                    let answer = authenticate(&state, email, "wrong horse", &from(n), "login").await;
-                    assert!(matches!(answer, Err(SignInError::Refused)), "{email} {n}");
-                }
-                // From now on not even the right password helps, from anywhere.
-                let answer = authenticate(&state, email, PASSWORD, &from(9), "login").await;
-                assert!(matches!(answer, Err(SignInError::Limited(_))), "{email}");
+    each_state(&[("LIMITS__ENABLED", "true"), ("LIMITS__FAILURES_PER_ACCOUNT_PER_MINUTE", "3")], |state| async move {
+        person(&state, "ann@example.com").await;
+        person(&state, "bob@example.com").await;
+        let from = |n: u8| ClientIp(std::net::IpAddr::from([198, 51, 100, n]));
+        for email in ["ann@example.com", "nobody@example.com"] {
+            for n in 0..3 {
+                let answer = authenticate(&state, email, "wrong horse", &from(n), "login").await;
+                assert!(matches!(answer, Err(SignInError::Refused)), "{email} {n}");
             }
-            authenticate(&state, "bob@example.com", PASSWORD, &from(9), "login").await.unwrap();
-            state.platform.clock.advance(MINUTE + Duration::from_secs(1));
-            // Redis keeps its own time: only the in-process counters follow a clock moved by hand.
-            if state.platform.db.is_embedded() {
-                authenticate(&state, "ann@example.com", PASSWORD, &from(9), "login").await.unwrap();
-            }
-        },
-    )
+            // From now on not even the right password helps, from anywhere.
+            let answer = authenticate(&state, email, PASSWORD, &from(9), "login").await;
+            assert!(matches!(answer, Err(SignInError::Limited(_))), "{email}");
+        }
+        authenticate(&state, "bob@example.com", PASSWORD, &from(9), "login").await.unwrap();
+        state.platform.clock.advance(MINUTE + Duration::from_secs(1));
+        // Redis keeps its own time: only the in-process counters follow a clock moved by hand.
+        if state.platform.db.is_embedded() {
+            authenticate(&state, "ann@example.com", PASSWORD, &from(9), "login").await.unwrap();
+        }
+    })
     .await;
 }
 
 #[tokio::test]
 async fn of_many_guesses_at_once_no_more_are_answered_than_the_limit_allows() {
-    each_state(
-        &[("LIMITS__ENABLED", "true"), ("LIMITS__FAILURES_PER_ACCOUNT_PER_MINUTE", "3")],
-        |state| async move {
-            person(&state, "ann@example.com").await;
-            let guesses = (0..30).map(|_| authenticate(&state, "ann@example.com", "wrong horse", &HERE, "login"));
-            let answers = futures::future::join_all(guesses).await;
-            let told = answers.iter().filter(|a| matches!(a, Err(SignInError::Refused))).count();
-            assert_eq!(told, 3);
-        },
-    )
+    each_state(&[("LIMITS__ENABLED", "true"), ("LIMITS__FAILURES_PER_ACCOUNT_PER_MINUTE", "3")], |state| async move {
+        person(&state, "ann@example.com").await;
+        let guesses = (0..30).map(|_| authenticate(&state, "ann@example.com", "wrong horse", &HERE, "login"));
+        let answers = futures::future::join_all(guesses).await;
+        let told = answers.iter().filter(|a| matches!(a, Err(SignInError::Refused))).count();
+        assert_eq!(told, 3);
+    })
     .await;
 }
 
@@ -83,7 +77,7 @@ async fn a_hash_made_with_other_parameters_is_made_anew_at_sign_in() {
         authenticate(&state, "ann@example.com", PASSWORD, &HERE, "login").await.unwrap();
         let mut conn = platform.db.read().await.unwrap();
         let (_, stored) = credentials(&mut conn, "ann@example.com").await.unwrap().unwrap();
-        assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
+        assert!(stored.starts_with("$argon2id$v=19$m=7168,t=1,p=1$"), "{stored}");
         drop(conn);
         authenticate(&state, "ann@example.com", PASSWORD, &HERE, "login").await.unwrap();
     })

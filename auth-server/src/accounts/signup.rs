@@ -225,9 +225,9 @@ async fn create(tx: &mut Tx, state: &AppState, checked: Checked, phc: &str) -> R
     let id = UserId::new(&platform.random, &platform.clock);
     let Checked { email, given_name, family_name, locale, code } = checked;
     let user = NewUser { id, email, email_verified_at: None, given_name, family_name, locale };
-    insert(tx, platform, &user, phc).await.map_err(|error| {
-        if error.is_unique_violation() { SignUpError::TakenEmail } else { error.into() }
-    })?;
+    insert(tx, platform, &user, phc)
+        .await
+        .map_err(|error| if error.is_unique_violation() { SignUpError::TakenEmail } else { error.into() })?;
     let locale = user.locale.clone().unwrap_or_else(|| "en".into());
     outbox::enqueue(tx, platform, &Job::VerifyEmail { user_id: id, locale }).await?;
     ask_outside(tx, platform, id).await?;
@@ -245,13 +245,7 @@ async fn create(tx: &mut Tx, state: &AppState, checked: Checked, phc: &str) -> R
 pub(super) async fn insert(tx: &mut Tx, platform: &Platform, user: &NewUser, phc: &str) -> Result<(), DbError> {
     let now = platform.clock.now();
     users::insert(tx, user, now).await?;
-    execute!(
-        tx,
-        "INSERT INTO password_credentials (user_id, phc, updated_at) VALUES ($1, $2, $3)",
-        user.id,
-        phc,
-        now
-    )?;
+    execute!(tx, "INSERT INTO password_credentials (user_id, phc, updated_at) VALUES ($1, $2, $3)", user.id, phc, now)?;
     audit::record(tx, platform, "account.created", Some(user.id), None, serde_json::json!({})).await
 }
 

@@ -154,10 +154,7 @@ async fn of_twenty_who_sign_up_with_one_address_exactly_one_succeeds() {
             }
         }
         assert_eq!(won, 1);
-        assert!(matches!(
-            sign_up(&state, account("ANN@Example.com", None), &HERE).await,
-            Err(SignUpError::TakenEmail)
-        ));
+        assert!(matches!(sign_up(&state, account("ANN@Example.com", None), &HERE).await, Err(SignUpError::TakenEmail)));
     })
     .await;
 }

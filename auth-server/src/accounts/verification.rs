@@ -204,9 +204,9 @@ async fn complete(
                 family_name: family_name.clone(),
                 locale: locale.clone(),
             };
-            signup::insert(tx, platform, &user, phc).await.map_err(|error| {
-                if error.is_unique_violation() { ConfirmError::Taken } else { error.into() }
-            })?;
+            signup::insert(tx, platform, &user, phc)
+                .await
+                .map_err(|error| if error.is_unique_violation() { ConfirmError::Taken } else { error.into() })?;
             signup::ask_outside(tx, platform, id).await?;
             (id, false)
         }
@@ -250,12 +250,8 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
     audit::record(tx, platform, "account.handed_over", Some(user_id), None, serde_json::json!({})).await?;
-    let referrer: Option<(i64,)> = fetch_optional!(
-        tx,
-        (i64,),
-        "SELECT CAST(1 AS BIGINT) FROM referrals WHERE referral_user_id = $1",
-        user_id
-    )?;
+    let referrer: Option<(i64,)> =
+        fetch_optional!(tx, (i64,), "SELECT CAST(1 AS BIGINT) FROM referrals WHERE referral_user_id = $1", user_id)?;
     if referrer.is_some() {
         store::mark_verified(tx, platform, user_id).await?;
     }

@@ -71,9 +71,7 @@ pub fn pages(state: &AppState) -> Router<AppState> {
 }
 
 fn oauth_endpoints() -> serde_json::Value {
-    let text = |name: &str, required: bool, description: &str| {
-        json!({ "name": name, "in": "query", "required": required, "description": description, "schema": { "type": "string" } })
-    };
+    let text = |name: &str, required: bool, description: &str| json!({ "name": name, "in": "query", "required": required, "description": description, "schema": { "type": "string" } });
     let form = |required: &[&str], properties: serde_json::Value| {
         json!({ "required": true, "content": { "application/x-www-form-urlencoded": {
             "schema": { "type": "object", "required": required, "properties": properties } } } })
@@ -82,9 +80,7 @@ fn oauth_endpoints() -> serde_json::Value {
         "schema": { "type": "object", "required": ["error"], "properties": {
             "error": { "type": "string", "examples": ["invalid_grant"] },
             "error_description": { "type": "string" } } } } } });
-    let json_answer = |description: &str| {
-        json!({ "description": description, "content": { "application/json": { "schema": { "type": "object" } } } })
-    };
+    let json_answer = |description: &str| json!({ "description": description, "content": { "application/json": { "schema": { "type": "object" } } } });
     let string = json!({ "type": "string" });
     json!({
         "openapi": "3.1.0",

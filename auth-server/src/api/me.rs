@@ -253,12 +253,9 @@ fn stale() -> Problem {
          error_description=\"a sign-in within the last 5 minutes is needed\", max_age=\"{}\"",
         FRESH.num_seconds()
     );
-    let problem = Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "insufficient-user-authentication",
-        "The sign-in is not fresh enough",
-    )
-    .with_detail("sign in again and come back within five minutes");
+    let problem =
+        Problem::new(StatusCode::UNAUTHORIZED, "insufficient-user-authentication", "The sign-in is not fresh enough")
+            .with_detail("sign in again and come back within five minutes");
     match HeaderValue::from_str(&challenge) {
         Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
         Err(_) => problem,

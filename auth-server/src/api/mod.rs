@@ -29,3 +29,6 @@ pub fn openapi_router() -> OpenApiRouter<AppState> {
 pub fn router(state: &AppState) -> Router<AppState> {
     Router::from(openapi_router()).merge(docs::pages(state))
 }
+
+#[cfg(test)]
+mod tests;

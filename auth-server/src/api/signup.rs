@@ -103,7 +103,8 @@ pub async fn sign_up(
         }
         Err(error) => {
             // Perhaps it was this very request, sent twice, that was faster.
-            let same = matches!(error, SignUpError::TakenEmail | SignUpError::AnsweredAlready | SignUpError::Invalid(_));
+            let same =
+                matches!(error, SignUpError::TakenEmail | SignUpError::AnsweredAlready | SignUpError::Invalid(_));
             match find_kept(&state, key.as_ref().filter(|_| same)).await? {
                 Some(kept) => Ok(again(kept)),
                 None => Err(problem(error)),

@@ -68,11 +68,8 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => {
             if json {
-                let mistakes: Vec<_> = error
-                    .0
-                    .iter()
-                    .map(|m| json!({ "key": m.key, "source": m.source, "reason": m.reason }))
-                    .collect();
+                let mistakes: Vec<_> =
+                    error.0.iter().map(|m| json!({ "key": m.key, "source": m.source, "reason": m.reason })).collect();
                 print(&json!({ "valid": false, "mistakes": mistakes }).to_string());
             } else {
                 complain(&error.to_string());

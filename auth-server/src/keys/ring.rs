@@ -203,7 +203,8 @@ mod tests {
         each_store(|platform| async move {
             let opened = futures::future::join_all((0..4).map(|_| KeyRing::open(&platform))).await;
             let now = platform.clock.now();
-            let kids: Vec<_> = opened.iter().map(|r| r.as_ref().unwrap().signing(Algorithm::Es256, now).kid.clone()).collect();
+            let kids: Vec<_> =
+                opened.iter().map(|r| r.as_ref().unwrap().signing(Algorithm::Es256, now).kid.clone()).collect();
             assert!(kids.iter().all(|kid| *kid == kids[0]), "{kids:?}");
         })
         .await;

@@ -122,8 +122,7 @@ impl SigningKey {
         let id = Some(JsonWebKeyId::new(kid.clone()));
         let (pair, jwk, verifier) = match algorithm {
             Algorithm::Es256 => {
-                let pair =
-                    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| error())?;
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| error())?;
                 // SEC 1 §2.3.3: 0x04, then the two coordinates.
                 let point = pair.public_key().as_ref();
                 let (x, y) = point.get(1..).and_then(|p| p.split_at_checked(32)).ok_or_else(error)?;

@@ -174,26 +174,25 @@ async fn validate(state: &AppState, parameters: &Parameters) -> Result<(Arc<Clie
     }
 
     let registrar = RequestRegistrar { client: client.clone() };
-    let validated =
-        machines::authorize(&registrar, parameters, || pkce(&client, parameters)).await.map_err(|failure| {
-            match failure {
-                AuthorizationFailure::Binding => {
-                    Refusal::Page(OAuthError::invalid_request("redirect_uri is not a URL that can be answered at"))
-                }
-                AuthorizationFailure::ResponseType => to_client(match parameters.get("response_type") {
-                    None => OAuthError::invalid_request("the parameter response_type is missing"),
-                    Some(_) => OAuthError::new(Code::UnsupportedResponseType, "response_type must be code"),
-                }),
-                AuthorizationFailure::Scope => to_client(OAuthError::new(
-                    Code::InvalidScope,
-                    "the scope is malformed or goes beyond what the client registered",
-                )),
-                AuthorizationFailure::Extension(error) => to_client(error),
-                AuthorizationFailure::Broken => {
-                    to_client(OAuthError::new(Code::ServerError, "the request can't be handled"))
-                }
+    let validated = machines::authorize(&registrar, parameters, || pkce(&client, parameters)).await.map_err(
+        |failure| match failure {
+            AuthorizationFailure::Binding => {
+                Refusal::Page(OAuthError::invalid_request("redirect_uri is not a URL that can be answered at"))
             }
-        })?;
+            AuthorizationFailure::ResponseType => to_client(match parameters.get("response_type") {
+                None => OAuthError::invalid_request("the parameter response_type is missing"),
+                Some(_) => OAuthError::new(Code::UnsupportedResponseType, "response_type must be code"),
+            }),
+            AuthorizationFailure::Scope => to_client(OAuthError::new(
+                Code::InvalidScope,
+                "the scope is malformed or goes beyond what the client registered",
+            )),
+            AuthorizationFailure::Extension(error) => to_client(error),
+            AuthorizationFailure::Broken => {
+                to_client(OAuthError::new(Code::ServerError, "the request can't be handled"))
+            }
+        },
+    )?;
 
     let openid = openid(parameters).map_err(&to_client)?;
     let resource = check_resource(state, &parameters.resource, &[]).map_err(&to_client)?;
@@ -228,7 +227,9 @@ fn pkce(client: &Client, parameters: &Parameters) -> Result<Extensions, OAuthErr
         None => return Ok(extensions),
         // SHA-256 in base64url has 43 characters.
         Some(c) if c.len() != 43 || !c.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') => {
-            return Err(OAuthError::invalid_request("code_challenge must be 43 characters of base64url (RFC 7636 §4.2)"));
+            return Err(OAuthError::invalid_request(
+                "code_challenge must be 43 characters of base64url (RFC 7636 §4.2)",
+            ));
         }
         Some(_) => {}
     }
@@ -277,9 +278,9 @@ fn openid(parameters: &Parameters) -> Result<ValidatedRequest, OAuthError> {
     }
     let max_age = match parameters.get("max_age") {
         None => None,
-        Some(text) => Some(
-            text.parse::<u64>().map_err(|_| OAuthError::invalid_request("max_age must be a number of seconds"))?,
-        ),
+        Some(text) => {
+            Some(text.parse::<u64>().map_err(|_| OAuthError::invalid_request("max_age must be a number of seconds"))?)
+        }
     };
     let login_hint = parameters.get("login_hint").map(Cow::into_owned).filter(|hint| hint.len() <= 254);
     Ok(ValidatedRequest {

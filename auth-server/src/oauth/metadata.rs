@@ -5,12 +5,10 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use openidconnect::core::{
-    CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType,
-    CoreProviderMetadata, CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
+    CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType, CoreProviderMetadata, CoreResponseMode,
+    CoreResponseType, CoreSubjectIdentifierType,
 };
-use openidconnect::{
-    AuthUrl, IssuerUrl, JsonWebKeySetUrl, LanguageTag, ResponseTypes, Scope, TokenUrl, UserInfoUrl,
-};
+use openidconnect::{AuthUrl, IssuerUrl, JsonWebKeySetUrl, LanguageTag, ResponseTypes, Scope, TokenUrl, UserInfoUrl};
 use serde_json::{Value, json};
 
 use crate::clients::{AUTH_METHODS, GRANT_TYPES, SCOPES};
@@ -62,9 +60,27 @@ pub fn document(state: &AppState) -> Value {
         ]))
         .set_claim_types_supported(Some(vec![CoreClaimType::Normal]))
         .set_claims_supported(Some(
-            ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"]
-                .map(|claim| CoreClaimName::new(claim.to_owned()))
-                .to_vec(),
+            [
+                "sub",
+                "iss",
+                "aud",
+                "exp",
+                "iat",
+                "auth_time",
+                "nonce",
+                "acr",
+                "amr",
+                "sid",
+                "name",
+                "given_name",
+                "family_name",
+                "locale",
+                "updated_at",
+                "email",
+                "email_verified",
+            ]
+            .map(|claim| CoreClaimName::new(claim.to_owned()))
+            .to_vec(),
         ))
         .set_ui_locales_supported(Some(vec![LanguageTag::new("en".into()), LanguageTag::new("ru".into())]))
         .set_claims_parameter_supported(Some(false))

@@ -73,7 +73,9 @@ pub async fn show(State(state): State<AppState>, page: Page, session: Session) -
         Ok(signed_in) => signed_in,
         Err(error) => return error::database(&page, &error),
     };
-    let Some(signed_in) = signed_in else { return page.render(StatusCode::OK, &WelcomePage { page: &page, t: page.t() }) };
+    let Some(signed_in) = signed_in else {
+        return page.render(StatusCode::OK, &WelcomePage { page: &page, t: page.t() });
+    };
     match read(&state, signed_in.user_id).await {
         Ok(Some(account)) => {
             let shown = HomePage {

@@ -79,8 +79,7 @@ struct LoginPage<'a> {
 fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: String) -> LoginPage<'a> {
     let t = page.t();
     let mut email = Field::new("email", "email", "username", t.get("field-email")).required().value(email);
-    let mut password =
-        Field::new("password", "password", "current-password", t.get("field-password")).required();
+    let mut password = Field::new("password", "password", "current-password", t.get("field-password")).required();
     password.max_length = crate::passwords::MAX_BYTES;
     email.focus = email.value.is_empty();
     password.focus = !email.focus;

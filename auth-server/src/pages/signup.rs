@@ -33,7 +33,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What is known of a code before the sign-up.
 enum CodeState {
-    Valid { inviter: Option<String> },
+    Valid {
+        inviter: Option<String>,
+    },
     Refused(Refusal),
     /// Nothing to check, or checked too often.
     Unknown,
@@ -91,7 +93,13 @@ struct Typed {
     referral_code: String,
 }
 
-fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, typed: Typed, code: &CodeState) -> SignUpPage<'a> {
+fn form<'a>(
+    page: &'a Page,
+    through: &Through,
+    client: Option<String>,
+    typed: Typed,
+    code: &CodeState,
+) -> SignUpPage<'a> {
     let t = page.t();
     let config = &page.state().platform.config;
     let min = u64::from(config.passwords.min_length);

@@ -112,7 +112,8 @@ async fn a_friend_follows_a_referral_link_and_signs_up() {
 
         let mut twin = Browser::new(&state);
         let csrf = twin.get("/signup").await.hidden("csrf");
-        let taken = twin.post("/signup", &[("csrf", &csrf), ("email", "ann@example.com"), ("password", PASSWORD)]).await;
+        let taken =
+            twin.post("/signup", &[("csrf", &csrf), ("email", "ann@example.com"), ("password", PASSWORD)]).await;
         assert_eq!(taken.status, 409);
     })
     .await;
@@ -247,12 +248,8 @@ async fn consent_is_given_by_who_saw_the_page() {
             require_pkce: true,
             id_token_signed_response_alg: "RS256".into(),
         };
-        let client = NewClient {
-            client_id: Some("app".into()),
-            name: "Notes & <More>".into(),
-            first_party: false,
-            metadata,
-        };
+        let client =
+            NewClient { client_id: Some("app".into()), name: "Notes & <More>".into(), first_party: false, metadata };
         crate::clients::create(&state.platform, client).await.unwrap();
         let start = "/oauth/authorize?client_id=app&response_type=code&scope=openid%20email&state=s&\
                      code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";

@@ -27,7 +27,10 @@ impl Texts {
 
     /// A day in UTC, as people write it.
     pub fn day(&self, at: DateTime<Utc>) -> String {
-        self.0.text_with("mail-day", [("day", at.day().into()), ("month", at.month().into()), ("year", at.year().to_string().into())])
+        self.0.text_with(
+            "mail-day",
+            [("day", at.day().into()), ("month", at.month().into()), ("year", at.year().to_string().into())],
+        )
     }
 
     /// What is wrong with a field, told to a person.
@@ -102,7 +105,8 @@ mod tests {
                 }
                 if let Some(arguments) = current.as_ref().and_then(|id| found.get_mut(id)) {
                     for piece in line.split('$').skip(1) {
-                        arguments.insert(piece.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect());
+                        arguments
+                            .insert(piece.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect());
                     }
                 }
             }

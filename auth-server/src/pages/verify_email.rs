@@ -20,11 +20,17 @@ use crate::accounts::verification::{ConfirmError, Confirmed, Pending, confirm, d
 /// What the page says.
 enum Stage {
     /// «Is this yours?» for the address of an account.
-    AskAddress { email: String },
+    AskAddress {
+        email: String,
+    },
     /// «Is this yours?» for a sign-up.
-    AskSignUp { email: String },
+    AskSignUp {
+        email: String,
+    },
     /// The code of a sign-up no longer serves: go on without it?
-    CodeRefused { reason: String },
+    CodeRefused {
+        reason: String,
+    },
     AddressProved,
     SignedUp,
     Disowned,

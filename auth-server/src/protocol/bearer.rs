@@ -63,11 +63,7 @@ pub struct Caller {
 impl Caller {
     /// Refuses a token without `scope` (RFC 6750 §3.1: `insufficient_scope`).
     pub fn require(&self, scope: &str) -> Result<(), Challenge> {
-        if self.scope.iter().any(|s| s == scope) {
-            Ok(())
-        } else {
-            Err(Challenge::InsufficientScope(scope.to_owned()))
-        }
+        if self.scope.iter().any(|s| s == scope) { Ok(()) } else { Err(Challenge::InsufficientScope(scope.to_owned())) }
     }
 }
 
@@ -91,13 +87,16 @@ impl IntoResponse for Challenge {
     fn into_response(self) -> Response {
         let realm = "Bearer realm=\"referris\"";
         let (problem, challenge) = match self {
-            Self::Missing => (Problem::unauthorized().with_detail("send an access token: Authorization: Bearer …"), realm.to_owned()),
+            Self::Missing => {
+                (Problem::unauthorized().with_detail("send an access token: Authorization: Bearer …"), realm.to_owned())
+            }
             Self::Malformed => (
                 Problem::malformed("send one access token in one Authorization header"),
                 format!("{realm}, error=\"invalid_request\""),
             ),
             Self::Invalid => (
-                Problem::unauthorized().with_detail("the access token is unknown, expired, revoked or for another audience"),
+                Problem::unauthorized()
+                    .with_detail("the access token is unknown, expired, revoked or for another audience"),
                 format!("{realm}, error=\"invalid_token\""),
             ),
             Self::InsufficientScope(scope) => (

@@ -108,7 +108,13 @@ pub fn scope_list(scope: &Scope) -> Vec<String> {
 }
 
 /// The grant for oxide-auth's machines.
-pub fn to_oxide(user: UserId, client: &Client, redirect_uri: url::Url, until: DateTime<Utc>, parts: Parts) -> Option<Grant> {
+pub fn to_oxide(
+    user: UserId,
+    client: &Client,
+    redirect_uri: url::Url,
+    until: DateTime<Utc>,
+    parts: Parts,
+) -> Option<Grant> {
     Some(Grant {
         owner_id: user.to_string(),
         client_id: client.client_id.0.clone(),
@@ -331,12 +337,16 @@ impl<'a> RefreshTokens<'a> {
         Ok(to_oxide(user, self.client, nowhere, expires_at, Parts { details, code: None, reference }))
     }
 
-    async fn rotate(&mut self, token: &PlainToken, reference: &GrantRef, user: UserId) -> Result<Option<PlainToken>, DbError> {
+    async fn rotate(
+        &mut self,
+        token: &PlainToken,
+        reference: &GrantRef,
+        user: UserId,
+    ) -> Result<Option<PlainToken>, DbError> {
         let now = self.platform.clock.now();
         let successor = PlainToken::new(&self.platform.random);
         let key = secret::derive_key(token.reveal().as_bytes(), "refresh-successor");
-        let sealed =
-            secret::seal(&key, token.hash().as_bytes(), successor.reveal().as_bytes(), &self.platform.random);
+        let sealed = secret::seal(&key, token.hash().as_bytes(), successor.reveal().as_bytes(), &self.platform.random);
         let rotated = execute!(
             self.tx,
             "UPDATE refresh_tokens SET consumed_at = $3, sealed_successor = $4, successor_hash = $5 \

@@ -47,11 +47,7 @@ impl Registrar for RequestRegistrar {
             Some(_) => return Err(RegistrarError::Unspecified),
             None => registered,
         };
-        Ok(PreGrant {
-            client_id: client.client_id.into_owned(),
-            redirect_uri: client.redirect_uri.into_owned(),
-            scope,
-        })
+        Ok(PreGrant { client_id: client.client_id.into_owned(), redirect_uri: client.redirect_uri.into_owned(), scope })
     }
 
     /// Clients authenticate before any machine runs ([`super::client_auth`]).
@@ -63,9 +59,11 @@ impl Registrar for RequestRegistrar {
 /// Is `uri` one of the client's? Character by character (RFC 9700 §2.1); only the port of a public client's loopback
 /// URI may differ, since a native app can't choose it beforehand (RFC 8252 §7.3).
 pub fn matches_registered(client: &Client, uri: &str) -> bool {
-    client.metadata.redirect_uris.iter().any(|registered| {
-        registered == uri || (client.is_public() && same_but_for_loopback_port(registered, uri))
-    })
+    client
+        .metadata
+        .redirect_uris
+        .iter()
+        .any(|registered| registered == uri || (client.is_public() && same_but_for_loopback_port(registered, uri)))
 }
 
 fn same_but_for_loopback_port(registered: &str, uri: &str) -> bool {

@@ -204,7 +204,9 @@ mod tests {
     #[tokio::test]
     async fn parameters_of_a_post_come_from_a_form_body_only__rfc6749_2_3_1() {
         assert!(read(form().uri("/oauth/token?client_secret=x"), "a=b").await.is_err());
-        assert!(read(Request::builder().method("POST").header("content-type", "application/json"), "{}").await.is_err());
+        assert!(
+            read(Request::builder().method("POST").header("content-type", "application/json"), "{}").await.is_err()
+        );
         assert!(read(form(), &"a".repeat(MAX_LENGTH + 1)).await.is_err());
         let twice = form().header("authorization", "Basic eA==").header("authorization", "Basic eQ==");
         assert!(read(twice, "a=b").await.is_err());

@@ -4,13 +4,11 @@ use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
-use openidconnect::core::{
-    CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm,
-};
+use openidconnect::core::{CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm};
 use openidconnect::{
-    AccessToken, AdditionalClaims, Audience, AuthenticationContextClass, AuthenticationMethodReference,
-    EndUserEmail, EndUserFamilyName, EndUserGivenName, EndUserName, IdToken, IdTokenClaims, IssuerUrl, LanguageTag,
-    LocalizedClaim, Nonce, StandardClaims, SubjectIdentifier,
+    AccessToken, AdditionalClaims, Audience, AuthenticationContextClass, AuthenticationMethodReference, EndUserEmail,
+    EndUserFamilyName, EndUserGivenName, EndUserName, IdToken, IdTokenClaims, IssuerUrl, LanguageTag, LocalizedClaim,
+    Nonce, StandardClaims, SubjectIdentifier,
 };
 use serde::{Deserialize, Serialize};
 use shared::ids::{GrantId, SessionId, UserId};
@@ -73,7 +71,12 @@ impl AccessTokenClaims {
 pub enum Subject<'a> {
     /// A client that acts for itself.
     Client,
-    User { id: UserId, grant: GrantId, sid: Option<SessionId>, details: &'a GrantDetails },
+    User {
+        id: UserId,
+        grant: GrantId,
+        sid: Option<SessionId>,
+        details: &'a GrantDetails,
+    },
 }
 
 /// Whom an access token is for: what the client named, or what its scope implies.
@@ -193,8 +196,7 @@ pub fn id_token(
     .set_auth_context_ref(Some(AuthenticationContextClass::new(details.acr.clone())))
     .set_auth_method_refs(Some(details.amr.iter().cloned().map(AuthenticationMethodReference::new).collect()))
     .set_nonce(nonce.map(|nonce| Nonce::new(nonce.to_owned())));
-    let algorithm =
-        Algorithm::named(&client.metadata.id_token_signed_response_alg).unwrap_or(Algorithm::Rs256);
+    let algorithm = Algorithm::named(&client.metadata.id_token_signed_response_alg).unwrap_or(Algorithm::Rs256);
     let key = state.keys.signing(algorithm, now);
     let access_token = AccessToken::new(access_token.to_owned());
     OurIdToken::new(claims, key.as_ref(), algorithm.core(), Some(&access_token), None)

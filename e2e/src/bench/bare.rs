@@ -70,7 +70,12 @@ pub fn hashes(round: Duration) -> Result<Load> {
                     let mut count = 0;
                     while begun.elapsed() < round {
                         argon2
-                            .hash_password_into_with_memory(b"correct horse battery staple", &[7; 16], &mut output, &mut memory)
+                            .hash_password_into_with_memory(
+                                b"correct horse battery staple",
+                                &[7; 16],
+                                &mut output,
+                                &mut memory,
+                            )
                             .map_err(|e| anyhow!("{e}"))?;
                         count += 1;
                     }

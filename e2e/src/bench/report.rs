@@ -31,7 +31,9 @@ impl Report {
         for (name, seconds) in [(COLD_BUILD, args.cold_build_seconds), (TESTS, args.test_seconds)] {
             match seconds {
                 Some(seconds) => report.row(name, &format!("{} min {} s", seconds / 60, seconds % 60), ""),
-                None => report.rows.extend(old.lines().find(|l| l.starts_with(&format!("| {name}"))).map(str::to_owned)),
+                None => {
+                    report.rows.extend(old.lines().find(|l| l.starts_with(&format!("| {name}"))).map(str::to_owned))
+                }
             }
         }
         Ok(report)

@@ -20,7 +20,9 @@ use crate::state::AppState;
 
 /// One answer for every code that does not serve, so that nothing is learnt from it.
 fn refused() -> OAuthError {
-    OAuthError::invalid_grant("the code is unknown, expired, used, or was issued for another client, redirect URI or verifier")
+    OAuthError::invalid_grant(
+        "the code is unknown, expired, used, or was issued for another client, redirect URI or verifier",
+    )
 }
 
 fn broken() -> OAuthError {
@@ -38,8 +40,7 @@ pub async fn exchange(
     let Some(stored) = grants::peek_code(&mut tx, client, &code).await? else { return Err(refused()) };
     let redirect_uri = redirect_uri(parameters, &stored)?;
 
-    let request =
-        Authenticated { parameters, client_id: client.client_id.as_str(), redirect_uri: Some(&redirect_uri) };
+    let request = Authenticated { parameters, client_id: client.client_id.as_str(), redirect_uri: Some(&redirect_uri) };
     let mut codes = Codes::new(&mut tx, platform, client, None);
     let outcome = machines::exchange_code(&mut codes, &request, |extensions| {
         verify_pkce(parameters, &stored).map(|()| extensions)
@@ -56,7 +57,8 @@ pub async fn exchange(
             if let Some(grant) = replayed {
                 grants::end_grant(&mut tx, platform, grant).await?;
                 let details = json!({ "grant": grant });
-                audit::record(&mut tx, platform, "authorization_code.reused", None, Some(&client.client_id), details).await?;
+                audit::record(&mut tx, platform, "authorization_code.reused", None, Some(&client.client_id), details)
+                    .await?;
                 tx.commit().await?;
             }
             return Err(refused());

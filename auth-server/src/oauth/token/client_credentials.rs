@@ -24,15 +24,14 @@ pub async fn issue(
     let resource = tokens::check_resource(state, &parameters.resource, &[])?;
     let request = Authenticated { parameters, client_id: client.client_id.as_str(), redirect_uri: None };
     let registrar = RequestRegistrar { client: client.clone() };
-    let (issued, grant) =
-        machines::client_credentials(&registrar, &mut Stateless { platform }, &request, until).await.map_err(
-            |failure| match failure {
-                TokenFailure::Scope => {
-                    OAuthError::new(Code::InvalidScope, "the scope is malformed or goes beyond what the client registered")
-                }
-                _ => OAuthError::invalid_request("the request is malformed"),
-            },
-        )?;
+    let (issued, grant) = machines::client_credentials(&registrar, &mut Stateless { platform }, &request, until)
+        .await
+        .map_err(|failure| match failure {
+            TokenFailure::Scope => {
+                OAuthError::new(Code::InvalidScope, "the scope is malformed or goes beyond what the client registered")
+            }
+            _ => OAuthError::invalid_request("the request is malformed"),
+        })?;
     let scope = scope_list(&grant.scope);
     let access_token =
         tokens::access_token(state, client, &Subject::Client, &scope, &resource, issued.token, issued.until)?;
