@@ -1,118 +1,111 @@
-//! `referral-api serve` and `referral-api config check`.
+//! The referral API's program: `referral-api serve | config check | healthcheck`, each with `--json`.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use serde_json::json;
-use shared::Platform;
-use shared::config::{self, Config, ConfigError};
+use shared::config::{self, Config};
+use shared::{Platform, process, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The referral API of Referris.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "referral-api", version)]
 struct Cli {
-    /// The configuration file. Default: referris.toml, when there is one.
+    /// The configuration file. Default: referris.toml, when there is one here. REFERRIS__SECTION__KEY in the
+    /// environment overrides it.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Answer in JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or Ctrl-C.
+    /// Serve until Ctrl-C or SIGTERM.
     Serve,
-    /// About the configuration.
-    Config {
-        #[command(subcommand)]
-        command: ConfigCommand,
-    },
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask a running API on this machine whether it is ready (for container health checks).
+    Healthcheck,
 }
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Read the configuration and say everything that is wrong with it.
-    Check {
-        /// Answer in JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Report every mistake at once; exit with 0 when there is none.
+    Check,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let loaded = config::load(cli.config.as_deref());
+    let config = match config::load(cli.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => {
+            if cli.json {
+                print(&error.as_json().to_string());
+            } else {
+                complain(&error.to_string());
+            }
+            return ExitCode::from(2);
+        }
+    };
     let outcome = match cli.command {
-        Command::Config { command: ConfigCommand::Check { json } } => return report(loaded, json),
-        Command::Serve => match loaded {
-            Ok(config) => serve(config).await,
-            Err(mistakes) => Err(mistakes.into()),
-        },
+        Command::Config(ConfigCommand::Check) => {
+            answer(cli.json, &json!({ "valid": true, "mistakes": [] }), "The configuration is fine.");
+            Ok(())
+        }
+        Command::Healthcheck => process::healthcheck(config.api.listen)
+            .await
+            .map(|()| answer(cli.json, &json!({ "ready": true }), "Ready."))
+            .map_err(Into::into),
+        Command::Serve => serve(config).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "referral-api: {error:#}");
+            if cli.json {
+                print(&json!({ "error": format!("{error:#}") }).to_string());
+            }
+            complain(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    shared::telemetry::init(&config.log)?;
+    telemetry::init(&config.log)?;
     if let Some(address) = config.metrics.listen {
-        shared::telemetry::metrics_listener(address)?;
+        telemetry::metrics_listener(address).with_context(|| format!("metrics.listen {address}"))?;
     }
     let address = config.api.listen;
     let platform = Platform::open(Arc::new(config)).await?;
     let listener = tokio::net::TcpListener::bind(address)
         .await
-        .map_err(|error| anyhow::anyhow!("api.listen: {address} can't be listened on: {error}"))?;
-    tracing::info!(%address, "the referral API listens");
-    referral_api::serve(platform, listener, stop_signal()).await
+        .with_context(|| format!("{address} can't be listened on; is something else there? Change api.listen"))?;
+    tracing::info!(%address, issuer = %platform.config.issuer(), "serving");
+    referral_api::serve(platform, listener, process::shutdown_signal()).await
 }
 
-/// SIGTERM (service managers, containers) or SIGINT (Ctrl-C).
-async fn stop_signal() {
-    let interrupted = async {
-        // Without a handler for it, the signal ends the process anyway.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending::<()>().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
+fn answer(json: bool, value: &serde_json::Value, sentence: &str) {
+    print(&if json { value.to_string() } else { sentence.to_owned() });
 }
 
-fn report(loaded: Result<Config, ConfigError>, in_json: bool) -> ExitCode {
-    let (text, code) = match loaded {
-        Ok(_) if in_json => (json!({"ok": true, "mistakes": []}).to_string(), ExitCode::SUCCESS),
-        Ok(_) => ("the configuration is good".to_owned(), ExitCode::SUCCESS),
-        Err(ConfigError(mistakes)) if in_json => {
-            let mistakes: Vec<_> =
-                mistakes.iter().map(|m| json!({"key": m.key, "source": m.source, "reason": m.reason})).collect();
-            (json!({"ok": false, "mistakes": mistakes}).to_string(), ExitCode::FAILURE)
-        }
-        Err(mistakes) => (mistakes.to_string(), ExitCode::FAILURE),
-    };
-    let _ = writeln!(std::io::stdout(), "{text}");
-    code
+fn print(line: &str) {
+    // A closed pipe is not worth a panic.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -16,6 +16,7 @@ pub mod outbound;
 pub mod outbox;
 pub mod platform;
 pub mod problem;
+pub mod process;
 pub mod random;
 pub mod referrals;
 pub mod revocations;

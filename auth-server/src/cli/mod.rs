@@ -13,7 +13,7 @@ use serde_json::json;
 use shared::Platform;
 use shared::config::{self, Config};
 use shared::db::Db;
-use shared::telemetry;
+use shared::{process, telemetry};
 use tokio::net::TcpListener;
 use tracing::info;
 
@@ -68,9 +68,7 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => {
             if json {
-                let mistakes: Vec<_> =
-                    error.0.iter().map(|m| json!({ "key": m.key, "source": m.source, "reason": m.reason })).collect();
-                print(&json!({ "valid": false, "mistakes": mistakes }).to_string());
+                print(&error.as_json().to_string());
             } else {
                 complain(&error.to_string());
             }
@@ -115,7 +113,7 @@ async fn run(command: Command, config: Config, json: bool) -> anyhow::Result<()>
             client::run(&platform, command, json).await
         }
         Command::Healthcheck => {
-            healthcheck(&config.auth.listen).await?;
+            process::healthcheck(config.auth.listen).await?;
             answer(json, &json!({ "ready": true }), "Ready.");
             Ok(())
         }
@@ -133,57 +131,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("{address} can't be listened on; is something else there? Change auth.listen"))?;
     info!(%address, issuer = %platform.config.auth.public_url, "serving");
-    crate::serve(platform, listener, shutdown_signal()).await
-}
-
-/// Completes on Ctrl-C and SIGTERM.
-pub async fn shutdown_signal() {
-    let interrupt = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! { () = interrupt => {}, () = terminate => {} }
+    crate::serve(platform, listener, process::shutdown_signal()).await
 }
 
 /// A command's log goes no further than warnings: its output is for a person or a program.
 fn quiet(config: &Config) -> shared::config::Log {
     shared::config::Log { filter: "warn".into(), ..config.log.clone() }
-}
-
-/// `GET /readyz` by hand: a health check must not need a client library, nor an image a shell.
-async fn healthcheck(listen: &std::net::SocketAddr) -> anyhow::Result<()> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut address = *listen;
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        });
-    }
-    let ask = async {
-        let mut stream = tokio::net::TcpStream::connect(address).await?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-        let mut reply = vec![];
-        stream.take(4096).read_to_end(&mut reply).await?;
-        std::io::Result::Ok(reply)
-    };
-    let reply = tokio::time::timeout(std::time::Duration::from_secs(5), ask)
-        .await
-        .context("no answer within 5 seconds")?
-        .with_context(|| format!("{address} does not answer"))?;
-    anyhow::ensure!(reply.starts_with(b"HTTP/1.1 200"), "the server is not ready");
-    Ok(())
 }
 
 /// Says the answer on standard output: as JSON and nothing else, or as a sentence.

@@ -36,6 +36,18 @@ pub struct Mistake {
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<Mistake>);
 
+impl ConfigError {
+    /// For programs: `{"valid": false, "mistakes": [{"key", "source", "reason"}]}`.
+    pub fn as_json(&self) -> serde_json::Value {
+        let mistakes: Vec<_> = self
+            .0
+            .iter()
+            .map(|m| serde_json::json!({ "key": m.key, "source": m.source, "reason": m.reason }))
+            .collect();
+        serde_json::json!({ "valid": false, "mistakes": mistakes })
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "the configuration has {} mistake(s):", self.0.len())?;

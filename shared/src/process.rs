@@ -1,0 +1,52 @@
+//! What the programs of both services have in common: when to stop, and asking one whether it is well.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Completes on Ctrl-C and SIGTERM.
+pub async fn shutdown_signal() {
+    let interrupt = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! { () = interrupt => {}, () = terminate => {} }
+}
+
+/// `GET /readyz` by hand: a health check must not need a client library, nor an image a shell.
+///
+/// # Errors
+/// When nothing answers within five seconds, or the answer is not 200.
+pub async fn healthcheck(listen: SocketAddr) -> io::Result<()> {
+    let mut address = listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+        let mut reply = vec![];
+        stream.take(4096).read_to_end(&mut reply).await?;
+        Ok::<_, io::Error>(reply)
+    };
+    let reply = tokio::time::timeout(Duration::from_secs(5), ask)
+        .await
+        .map_err(|_| io::Error::other(format!("{address} does not answer within 5 seconds")))??;
+    if !reply.starts_with(b"HTTP/1.1 200") {
+        return Err(io::Error::other(format!("{address} answers, and is not ready")));
+    }
+    Ok(())
+}
