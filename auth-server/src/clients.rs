@@ -118,6 +118,10 @@ impl Clients {
 
     /// The client with this id.
     pub async fn get(&self, id: &ClientId) -> Result<Option<Arc<Client>>, DbError> {
+        // What can't be registered is not looked for, nor kept: strangers choose what stands here.
+        if !is_client_id(id.as_str()) {
+            return Ok(None);
+        }
         if let Some(client) = self.kept.get(id).await {
             return Ok(client);
         }
@@ -239,12 +243,16 @@ pub async fn delete(platform: &Platform, id: &ClientId) -> Result<bool, DbError>
     Ok(deleted == 1)
 }
 
+fn is_client_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
 fn check(platform: &Platform, client: NewClient) -> Result<Client, ClientError> {
     let invalid = |reason: String| Err(ClientError::Invalid(reason));
     let NewClient { client_id, name, first_party, metadata } = client;
     let client_id = client_id.unwrap_or_else(|| ClientId(format!("client-{}", platform.random.uuid_v4().simple())));
     let id = client_id.as_str();
-    if id.is_empty() || id.len() > 128 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+    if !is_client_id(id) {
         return invalid("the client id may have 1 to 128 letters, digits, hyphens, underscores and dots".into());
     }
     // `sub` is a user's id or a client's: they must never look alike.

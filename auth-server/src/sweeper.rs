@@ -17,8 +17,12 @@ const INTERVAL: Duration = Duration::from_secs(300);
 /// Rows a statement deletes at most.
 const BATCH: i64 = 1000;
 
-/// Authorization requests are kept a day beyond their expiry: until then, an old tab still leads back to its client.
-const GRACE: TimeDelta = TimeDelta::days(1);
+/// Authorization requests are kept two hours beyond their expiry: until then, an old tab still leads back to its
+/// client. Codes too, so that a late second use is still known for one.
+const GRACE: TimeDelta = TimeDelta::hours(2);
+
+/// How long the audit's events are kept.
+const AUDIT: TimeDelta = TimeDelta::days(365);
 
 /// Sweeps until `stop` turns true. Several instances may sweep at once.
 pub fn spawn(platform: Platform, stop: watch::Receiver<bool>) -> JoinHandle<()> {
@@ -70,6 +74,20 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "email_verifications" "token_hash" now;
         "cache_invalidations" "cache_key" now;
         "idempotency_keys" "key_hash" now;
+    }
+    loop {
+        let mut tx = platform.db.begin().await?;
+        let rows = execute!(
+            &mut tx,
+            "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events WHERE created_at <= $1 LIMIT $2)",
+            now - AUDIT,
+            BATCH
+        )?;
+        tx.commit().await?;
+        total += rows;
+        if rows < BATCH.unsigned_abs() {
+            break;
+        }
     }
     let mut tx = platform.db.begin().await?;
     total += execute!(&mut tx, "DELETE FROM revocations WHERE expires_at <= $1", now)?;

@@ -18,6 +18,7 @@ use shared::ids::{AuthorizationRequestId, ClientId};
 use tower_sessions::Session;
 
 use crate::clients::Client;
+use crate::locales::Locale;
 use crate::pages::error as page;
 use crate::pages::layout::Page;
 use crate::protocol::authorization_request::{self as pending, Loaded, Next, Pending, ValidatedRequest, redirect};
@@ -31,7 +32,7 @@ use crate::sessions::{self, SignedIn};
 use crate::state::AppState;
 
 /// The longest `state` and `nonce`, in bytes: both are stored and given back.
-const MAX_OPAQUE: usize = 4096;
+const MAX_OPAQUE: usize = 2048;
 
 /// A request that can't be answered at the client: shown to the person.
 enum Refusal {
@@ -170,7 +171,7 @@ async fn validate(state: &AppState, parameters: &Parameters) -> Result<(Arc<Clie
         Refusal::Client(redirect(&pending::error_url(state, &redirect_uri, kept_state.as_deref(), &error)))
     };
     if client_state.is_some() && kept_state.is_none() {
-        return Err(to_client(OAuthError::invalid_request("state is longer than 4096 bytes")));
+        return Err(to_client(OAuthError::invalid_request("state is longer than 2048 bytes")));
     }
 
     let registrar = RequestRegistrar { client: client.clone() };
@@ -262,12 +263,14 @@ fn openid(parameters: &Parameters) -> Result<ValidatedRequest, OAuthError> {
     }
     let nonce = parameters.get("nonce").map(Cow::into_owned);
     if nonce.as_ref().is_some_and(|n| n.len() > MAX_OPAQUE) {
-        return Err(OAuthError::invalid_request("nonce is longer than 4096 bytes"));
+        return Err(OAuthError::invalid_request("nonce is longer than 2048 bytes"));
     }
     let words = |name: &str| -> Vec<String> {
         parameters.get(name).map(|v| v.split_ascii_whitespace().map(str::to_owned).collect()).unwrap_or_default()
     };
-    let prompt = words("prompt");
+    let mut prompt = words("prompt");
+    prompt.sort();
+    prompt.dedup();
     if let Some(unknown) =
         prompt.iter().find(|p| !["none", "login", "consent", "select_account", "create"].contains(&p.as_str()))
     {
@@ -294,6 +297,12 @@ fn openid(parameters: &Parameters) -> Result<ValidatedRequest, OAuthError> {
         prompt,
         max_age,
         login_hint,
-        ui_locales: words("ui_locales").into_iter().take(10).collect(),
+        // Only what we have texts in is kept: the rest is a stranger's choice of what we store.
+        ui_locales: words("ui_locales")
+            .iter()
+            .filter_map(|tag| Locale::from_tag(tag))
+            .take(2)
+            .map(|l| l.tag().to_owned())
+            .collect(),
     })
 }

@@ -55,6 +55,10 @@ async fn revoke_refresh_token(state: &AppState, client: &ClientId, token: &Plain
 async fn revoke_access_token(state: &AppState, client: &ClientId, token: &PlainToken) -> Result<(), OAuthError> {
     let claims = bearer::verify(state, token.reveal()).filter(|claims| claims.client_id == client.as_str());
     if let Some(claims) = claims {
+        // Every process holds the whole list in memory: one client must not be able to fill it.
+        let window = std::time::Duration::from_secs(60);
+        let limited = state.platform.limits.check("revoke", client.as_str().as_bytes(), 600, window).await;
+        limited.map_err(|limited| OAuthError::too_many_requests(limited.retry_after))?;
         let mut tx = state.platform.db.begin().await?;
         revocations::revoke(&mut tx, &state.platform, Kind::Token, &claims.jti).await?;
         tx.commit().await?;

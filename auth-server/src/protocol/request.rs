@@ -18,12 +18,19 @@ use super::error::OAuthError;
 const MAX_LENGTH: usize = 64 * 1024;
 
 /// An OAuth request: its parameters (from the query of a GET, from the form of a POST) and its `Authorization` header.
-#[derive(Clone, Debug)]
+/// Among them are passwords, codes and secrets, so it does not show them in `Debug`.
+#[derive(Clone)]
 pub struct Parameters {
     request: OAuthRequest,
     from_body: bool,
     /// `resource` may be repeated (RFC 8707 §2).
     pub resource: Vec<String>,
+}
+
+impl std::fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parameters(…)")
+    }
 }
 
 impl Parameters {
@@ -68,6 +75,10 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
         let mut seen = HashSet::new();
         let mut resource = vec![];
         for (name, value) in form_urlencoded::parse(if from_body { &bytes } else { query.as_bytes() }) {
+            // No specification has a use for it, and PostgreSQL can't store it.
+            if name.contains('\0') || value.contains('\0') {
+                return Err(OAuthError::invalid_request("a parameter contains a NUL character"));
+            }
             if name == "resource" {
                 resource.push(value.into_owned());
             } else if !seen.insert(name.clone()) {
@@ -208,6 +219,7 @@ mod tests {
             read(Request::builder().method("POST").header("content-type", "application/json"), "{}").await.is_err()
         );
         assert!(read(form(), &"a".repeat(MAX_LENGTH + 1)).await.is_err());
+        assert!(read(form(), "state=a%00b").await.is_err());
         let twice = form().header("authorization", "Basic eA==").header("authorization", "Basic eQ==");
         assert!(read(twice, "a=b").await.is_err());
     }

@@ -66,7 +66,7 @@ impl Connection {
             .filter_map(|line| line.split_once(':'))
             .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
             .map_or(Ok(0), |(_, value)| value.trim().parse::<usize>())?;
-        ensure!(status < 300 && length > 0 || status >= 300, "an answer without a length: {text}");
+        ensure!(length > 0 || status >= 300, "an answer without a length: {text}");
         while self.buffer.len() < head + length {
             self.read().await?;
         }

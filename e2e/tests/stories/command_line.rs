@@ -1,1 +1,167 @@
-//! (being written)
+//! `auth-server` as operators use it: what it prints, and with what it exits.
+
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::testing::Scratch;
+
+use crate::app::App;
+use crate::processes::command;
+use crate::world::World;
+
+/// Runs `auth-server` with these words on a store.
+async fn auth_server(scratch: &Scratch, words: &[&str]) -> Output {
+    command("auth-server", scratch).await.args(words).output().await.expect("auth-server runs")
+}
+
+/// Holds a run to success, and standard output to one JSON value and nothing else.
+#[track_caller]
+fn json_of(output: &Output) -> Value {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {out}{err}", output.status);
+    serde_json::from_str(&out).unwrap_or_else(|error| panic!("not JSON ({error}): {out}"))
+}
+
+/// What the services know of a client is at most a second old.
+async fn soon(app: &App, status: u16) {
+    let mut last = 0;
+    for _ in 0..25 {
+        last = app.token(&[("grant_type", "client_credentials")]).await.status;
+        if last == status {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{last} and not {status} after two and a half seconds");
+}
+
+const JOB: &[&str] =
+    &["client", "create", "--name", "Job", "--grant", "client_credentials", "--scope", "referral-codes:read"];
+
+async fn a_client_is_created_changed_and_deleted_while_the_services_run(world: World) {
+    let created = json_of(&auth_server(&world.scratch, &[JOB, &["--json"]].concat()).await);
+    let members: Vec<_> = created.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(members, ["client_id", "client_secret"], "these and nothing else");
+    let text = |value: &Value, name: &str| value[name].as_str().expect("text").to_owned();
+    let mut app = App {
+        auth_url: world.auth_url.clone(),
+        http: world.http().clone(),
+        client_id: text(&created, "client_id"),
+        secret: Some(text(&created, "client_secret")),
+        redirect_uri: String::new(),
+    };
+    soon(&app, 200).await;
+
+    let listed = auth_server(&world.scratch, &["client", "list", "--json"]).await;
+    let clients = json_of(&listed);
+    let found = clients.as_array().unwrap().iter().find(|client| client["client_id"] == app.client_id.as_str());
+    let found = found.unwrap_or_else(|| panic!("{clients} does not list {}", app.client_id));
+    assert_eq!(found["token_endpoint_auth_method"], "client_secret_basic");
+    assert_eq!(found["grant_types"], json!(["client_credentials"]));
+    assert!(!String::from_utf8_lossy(&listed.stdout).contains(app.secret.as_deref().unwrap()), "shown once only");
+
+    let rotated = json_of(&auth_server(&world.scratch, &["client", "rotate-secret", &app.client_id, "--json"]).await);
+    soon(&app, 401).await;
+    assert_eq!(rotated["client_id"], app.client_id.as_str());
+    app.secret = Some(text(&rotated, "client_secret"));
+    soon(&app, 200).await;
+    let token = app.token(&[("grant_type", "client_credentials")]).await.is(200)["access_token"].clone();
+
+    let deleted = json_of(&auth_server(&world.scratch, &["client", "delete", &app.client_id, "--json"]).await);
+    assert_eq!(deleted, json!({ "client_id": app.client_id, "deleted": true }));
+    soon(&app, 401).await;
+    crate::races::is_soon_refused(&world, token.as_str().unwrap()).await;
+    let again = auth_server(&world.scratch, &["client", "delete", &app.client_id, "--json"]).await;
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains(&app.client_id), "it says which");
+}
+on_both_stores!(a_client_is_created_changed_and_deleted_while_the_services_run);
+
+async fn clients_of_every_kind_can_be_created_by_hand(world: World) {
+    let public =
+        ["client", "create", "--name", "Desk", "--id", "desk-app", "--public", "--grant", "authorization_code"];
+    let more =
+        ["--redirect-uri", "http://127.0.0.1/a", "--redirect-uri", "http://127.0.0.1/b", "--scope", "openid email"];
+    let created = json_of(&auth_server(&world.scratch, &[&public[..], &more, &["--json"]].concat()).await);
+    assert_eq!(created, json!({ "client_id": "desk-app" }), "a public client has no secret");
+    let first = ["client", "create", "--name", "Ours", "--first-party", "--auth-method", "client_secret_post"];
+    let more = ["--grant", "password", "--grant", "refresh_token", "--scope", "openid", "--scope", "account:read"];
+    let created = json_of(&auth_server(&world.scratch, &[&first[..], &more, &["--json"]].concat()).await);
+
+    let clients = json_of(&auth_server(&world.scratch, &["client", "list", "--json"]).await);
+    let of = |id: &Value| clients.as_array().unwrap().iter().find(|c| c["client_id"] == *id).unwrap().clone();
+    let desk = of(&json!("desk-app"));
+    assert_eq!(desk["redirect_uris"], json!(["http://127.0.0.1/a", "http://127.0.0.1/b"]));
+    assert_eq!((&desk["scope"], &desk["token_endpoint_auth_method"]), (&json!("openid email"), &json!("none")));
+    let ours = of(&created["client_id"]);
+    assert_eq!((&ours["first_party"], &ours["grant_types"]), (&json!(true), &json!(["password", "refresh_token"])));
+    assert_eq!(ours["scope"], "openid account:read");
+
+    // For people: the secret is named in words.
+    let said = auth_server(&world.scratch, JOB).await;
+    assert!(said.status.success());
+    assert!(String::from_utf8_lossy(&said.stdout).contains("client_secret: "));
+
+    // What can't be is refused, and leaves nothing.
+    for words in [
+        &["--name", "X", "--grant", "password"][..],
+        &["--name", "X", "--grant", "implicit"],
+        &["--name", "X", "--grant", "authorization_code"],
+        &["--name", "X", "--grant", "authorization_code", "--redirect-uri", "javascript:alert(1)"],
+        &["--name", "X", "--grant", "authorization_code", "--redirect-uri", "https://a.example/#fragment"],
+        &["--name", "X", "--grant", "client_credentials", "--public"],
+        &["--name", "X", "--grant", "client_credentials", "--scope", "no-such-scope"],
+        &["--name", "X", "--grant", "client_credentials", "--auth-method", "tls_client_auth"],
+        &["--name", "X", "--grant", "client_credentials", "--id", "desk-app"],
+        &["--name", "X", "--grant", "client_credentials", "--id", "0190b5a2-0000-7000-8000-000000000000"],
+    ] {
+        let refused = auth_server(&world.scratch, &[&["client", "create"], words].concat()).await;
+        assert_eq!(refused.status.code(), Some(1), "{words:?}");
+        assert!(!refused.stderr.is_empty() && refused.stdout.is_empty(), "{words:?}");
+    }
+    let after = json_of(&auth_server(&world.scratch, &["client", "list", "--json"]).await);
+    assert!(after.as_array().unwrap().iter().all(|client| client["client_name"] != "X"), "{after}");
+    let usage = auth_server(&world.scratch, &["client", "create"]).await;
+    assert_eq!(usage.status.code(), Some(2));
+}
+on_both_stores!(clients_of_every_kind_can_be_created_by_hand);
+
+async fn config_check_reports_every_mistake_at_once(world: World) {
+    let check = async |settings: &[(&str, &str)], words: &[&str]| {
+        let mut command = command("auth-server", &world.scratch).await;
+        command.envs(settings.iter().map(|&(key, value)| (format!("REFERRIS__{key}"), value)));
+        command.args(["config", "check"]).args(words).output().await.expect("auth-server runs")
+    };
+    let fine = check(&[], &["--json"]).await;
+    assert_eq!(json_of(&fine), json!({ "valid": true, "mistakes": [] }));
+
+    let wrong = [
+        ("AUTH__LISTEN", "everywhere"),
+        ("AUTH__PUBLIC_URL", "http://127.0.0.1:8080/"),
+        ("TOKENS__CODE_SECONDS", "soon"),
+        ("AUTH__COLOUR", "red"),
+        ("ACCOUNTS__EMAIL_VERIFICATION", "perhaps"),
+    ];
+    let keys = ["auth.listen", "auth.public_url", "tokens.code_seconds", "auth.colour", "accounts.email_verification"];
+    let output = check(&wrong, &["--json"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    assert_eq!(said["valid"], false);
+    for key in keys {
+        let mistake = said["mistakes"].as_array().unwrap().iter().find(|mistake| mistake["key"] == key);
+        let mistake = mistake.unwrap_or_else(|| panic!("{key} is not among {said}"));
+        assert!(mistake["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{mistake}");
+    }
+    let output = check(&wrong, &[]).await;
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    for key in keys {
+        assert!(said.contains(key), "{key} is not named:\n{said}");
+    }
+    // Nothing is served on a configuration that is wrong.
+    let mut serve = command("auth-server", &world.scratch).await;
+    let serve = serve.env("REFERRIS__AUTH__LISTEN", "everywhere").arg("serve").output().await.unwrap();
+    assert_eq!(serve.status.code(), Some(2));
+}
+on_both_stores!(config_check_reports_every_mistake_at_once);

@@ -13,6 +13,7 @@ mod app;
 mod processes;
 mod visitor;
 
+mod app_library;
 mod apps;
 // mod browser; // TEMP: the file does not exist yet
 mod command_line;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use shared::clock::Clock;
 use shared::outbound::Outbound;
 use shared::testing::Scratch;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -109,5 +110,5 @@ pub fn free_ports() -> [u16; 3] {
 
 /// An HTTP client.
 pub fn http() -> reqwest::Client {
-    Outbound::new::<&str>(&[]).expect("an HTTP client").trusted().clone()
+    Outbound::new::<&str>(&[], Clock::system()).expect("an HTTP client").trusted().clone()
 }

@@ -48,9 +48,7 @@ async fn forty_exchanging_one_code_give_one_token_response_and_the_second_use_re
     assert_eq!(app.introspect(access_token).await, json!({ "active": false }));
     is_soon_refused(&world, access_token).await;
 }
-on_both_stores!(
-    forty_exchanging_one_code_give_one_token_response_and_the_second_use_revokes_it__rfc6749_4_1_2
-);
+on_both_stores!(forty_exchanging_one_code_give_one_token_response_and_the_second_use_revokes_it__rfc6749_4_1_2);
 
 async fn forty_refreshing_with_one_token_all_receive_the_same_successor(world: World) {
     let ann = world.person("ann").await;
@@ -97,7 +95,10 @@ async fn forty_signing_up_with_the_last_use_of_a_code_leave_one_referral(world: 
     let anon = world.anon();
     let answers = join_all((0..FORTY).map(|n| {
         let email = format!("friend{n}@example.com");
-        anon.post("/api/v1/signup", json!({ "email": email, "password": crate::world::PASSWORD, "referral_code": code }))
+        anon.post(
+            "/api/v1/signup",
+            json!({ "email": email, "password": crate::world::PASSWORD, "referral_code": code }),
+        )
     }))
     .await;
     assert_eq!(with_status(&answers, 201).len(), 1);

@@ -29,7 +29,8 @@ use crate::visitor::Visitor;
 pub const ALL_SCOPES: &str = "openid profile email offline_access account:read account:write \
                               referral-codes:read referral-codes:write referrals:read";
 /// What a third-party app may ask for.
-pub const APP_SCOPES: &str = "openid profile email offline_access referral-codes:read referral-codes:write referrals:read";
+pub const APP_SCOPES: &str =
+    "openid profile email offline_access referral-codes:read referral-codes:write referrals:read";
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -129,7 +130,7 @@ impl World {
         services.spawn(demo_app::serve(config.clone(), demo_client, demo, until()));
 
         let (client_id, _) = register(&platform, cli_client()).await;
-        let outbound = Outbound::new::<&str>(&[]).expect("an HTTP client");
+        let outbound = Outbound::new::<&str>(&[], clock.clone()).expect("an HTTP client");
         let cli = App {
             auth_url: auth_url.clone(),
             http: outbound.trusted().clone(),

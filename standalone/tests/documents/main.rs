@@ -4,6 +4,7 @@
 mod configuration;
 mod openapi;
 mod paths;
+mod tour;
 
 use std::path::{Path, PathBuf};
 
