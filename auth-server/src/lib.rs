@@ -60,7 +60,7 @@ pub async fn serve(
         platform.watch_revocations(stopped.clone()),
         state.keys.watch(platform.clone(), stopped.clone()),
         sweeper::spawn(platform.clone(), stopped.clone()),
-        outside::spawn(state.clone(), stopped),
+        outside::spawn(&state, stopped),
     ];
     let served = shared::http::serve(listener, router(state), shutdown).await;
     let _ = stop.send(true);

@@ -1,5 +1,8 @@
 //! What every handler of the authorization server is given.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use shared::Platform;
 
 use crate::clients::Clients;
@@ -9,12 +12,22 @@ use crate::passwords::Passwords;
 
 /// Cheap to clone; clones share everything.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Inner>);
+
+/// What all clones share.
+pub struct Inner {
     pub platform: Platform,
     pub passwords: Passwords,
     pub keys: KeyRing,
     pub clients: Clients,
     pub outside: Outside,
+}
+
+impl Deref for AppState {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
 }
 
 impl AppState {
@@ -28,7 +41,7 @@ impl AppState {
         let passwords = Passwords::new(&platform);
         let clients = Clients::new(platform.db.clone());
         let outside = Outside::new(&platform)?;
-        Ok(Self { platform, passwords, keys, clients, outside })
+        Ok(Self(Arc::new(Inner { platform, passwords, keys, clients, outside })))
     }
 
     /// The issuer identifier (RFC 8414 §2): `auth.public_url`, byte for byte.

@@ -15,6 +15,7 @@ use shared::idempotency::Idempotent;
 use shared::ids::{ClientId, UserId};
 use shared::outbox::{self, Job};
 use shared::problem::{FieldError, Problem};
+use shared::users::{self, User};
 use shared::{Platform, audit, fetch_all};
 use utoipa::ToSchema;
 
@@ -46,8 +47,9 @@ pub struct Accepted {
 
 /// Mail a referrer's active code to a friend
 ///
-/// The answer is the same whether there is such a referrer and code or not. Nobody is mailed who asked not to be. With
-/// an `Idempotency-Key`, a repeated request sends nothing more.
+/// Who calls must have confirmed their own email address, and nothing is mailed for a referrer who has not. Apart from
+/// that the answer is the same whether there is such a referrer and code or not. Nobody is mailed who asked not to be.
+/// With an `Idempotency-Key`, a repeated request sends nothing more.
 #[utoipa::path(
     post, path = "/v1/invitations", tag = "Invitations", operation_id = "createInvitation",
     security(("oauth2" = ["referral-codes:read"]), ("token" = [])),
@@ -55,6 +57,7 @@ pub struct Accepted {
     request_body = NewInvitation,
     responses(
         (status = 202, description = "Accepted", body = Accepted),
+        (status = 403, description = "`email-unverified`: the caller's own email address is to be confirmed first. Or the token lacks the scope", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "An address is at fault", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many invitations today; come back after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
@@ -70,6 +73,9 @@ pub async fn create(
     let token = caller.map(|caller| caller.token);
     if token.is_none() && !platform.config.invitations.anonymous {
         return Err(token_needed(&state));
+    }
+    if let Some(user) = token.as_ref().and_then(|token| token.user) {
+        proved(platform, user).await?;
     }
     let caller = match &token {
         Some(token) => token.subject.clone(),
@@ -92,7 +98,9 @@ pub async fn create(
     let mut conn = platform.db.read().await?;
     let objects = objects(&mut conn, platform, &friend).await?;
     drop(conn);
+    let referrer = referrer.filter(|referrer| referrer.email_verified_at.is_some());
     let referrer = referrer.filter(|_| code.is_some() && address_may_be_mailed && !objects);
+    let referrer = if within_the_day(platform, referrer.is_some()).await { referrer } else { None };
     match hand_over(platform, token.as_ref(), referrer, friend, key.as_ref()).await {
         // The referrer's account went, or the same request was faster: the same answer.
         Ok(()) | Err(DbError::ForeignKeyViolation(_) | DbError::UniqueViolation(_)) => Ok(accepted()),
@@ -104,7 +112,7 @@ pub async fn create(
 async fn hand_over(
     platform: &Platform,
     token: Option<&AccessToken>,
-    referrer: Option<shared::users::User>,
+    referrer: Option<User>,
     friend: Email,
     key: Option<&Idempotent>,
 ) -> Result<(), DbError> {
@@ -155,14 +163,39 @@ async fn within_limits(platform: &Platform, caller: &[u8], friend: &Email) -> Re
     let own = [caller, b"\0", &address].concat();
     platform.limits.check("invitation-caller", caller, limits.per_caller_per_day, DAY).await?;
     platform.limits.check("invitation-own-address", &own, limits.per_address_per_day, DAY).await?;
-    let everything = platform.config.api.public_url.as_str().as_bytes();
-    platform.limits.check("invitation-all", everything, limits.per_day, DAY).await?;
     Ok(platform.limits.check("invitation-address", &address, limits.per_address_per_day, DAY).await.is_ok())
+}
+
+/// Is there anything left of what all may send today? Only a mail counts: requests that send nothing must not use it up
+/// for everybody. Asked once either way, so that the time tells nothing.
+async fn within_the_day(platform: &Platform, mails: bool) -> bool {
+    let max = platform.config.invitations.per_day;
+    let everything = platform.config.api.public_url.as_str().as_bytes();
+    let checked = if mails {
+        platform.limits.check("invitation-all", everything, max, DAY).await
+    } else {
+        platform.limits.is_reached("invitation-all", everything, max).await
+    };
+    if checked.is_err() {
+        tracing::warn!(max, "invitations.per_day is reached: nothing more is mailed today");
+    }
+    checked.is_ok()
+}
+
+/// Anybody can open an account under any address. Only from one whose address is proved do others get mail.
+async fn proved(platform: &Platform, user: UserId) -> Result<(), Problem> {
+    let mut conn = platform.db.read().await?;
+    let verified = users::by_id(&mut conn, user).await?.is_some_and(|user| user.email_verified_at.is_some());
+    if verified {
+        return Ok(());
+    }
+    let unverified = Problem::new(StatusCode::FORBIDDEN, "email-unverified", "The email address is not confirmed");
+    Err(unverified.with_detail("confirm your own email address first, by the link that was mailed to it"))
 }
 
 /// Has the owner of this address asked not to be mailed by others?
 async fn objects(conn: &mut Conn, platform: &Platform, email: &Email) -> Result<bool, DbError> {
-    let hash = platform.master_key.mac("mail-objection", email.key.as_bytes());
+    let hash = platform.master_key.mac("mail-objection", email.canonical.as_bytes());
     let found = fetch_all!(conn, (i64,), "SELECT COUNT(*) FROM mail_objections WHERE email_hash = $1", hash)?;
     Ok(found.first().is_some_and(|(count,)| *count > 0))
 }

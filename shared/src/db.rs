@@ -107,6 +107,8 @@ impl Db {
             create_private_dir(parent)
                 .map_err(|e| DbError::Url(format!("the folder {} can't be made: {e}", parent.display())))?;
         }
+        create_private_file(options.get_filename())
+            .map_err(|e| DbError::Url(format!("{} can't be made: {e}", options.get_filename().display())))?;
         let options = options
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -190,6 +192,19 @@ pub fn create_private_dir(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// Made before SQLite makes it, which would let everybody read it in a folder that was there before, open to all.
+/// SQLite gives `-wal` and `-shm` the mode of their database. A file that exists keeps the mode its owner chose.
+fn create_private_file(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// A connection; inside a [`Tx`], that transaction's.
@@ -291,4 +306,29 @@ macro_rules! execute {
             sqlx::query($sql)$(.bind($bind))*.execute(c).await.map(|done| done.rows_affected())
         })
     };
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_embedded_database_is_for_its_owner_only_even_in_an_open_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let db = Db::open(&format!("sqlite://{}/referris.db", folder.path().display()), 2).await.unwrap();
+        db.migrate().await.unwrap();
+        let tx = db.begin().await.unwrap();
+        let mut files = 0;
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", entry.path().display());
+            files += 1;
+        }
+        assert_eq!(files, 3, "with -wal and -shm");
+        drop(tx);
+        db.close().await;
+    }
 }

@@ -28,8 +28,11 @@ pub const CHROMIUM: Program = Program {
 };
 pub const CHROMEDRIVER: Program =
     Program { names: &["chromedriver"], packages: &["chromium-driver"], variable: "CHROMEDRIVER" };
+/// Both are what docs/tour.sh needs.
+pub const CURL: Program = Program { names: &["curl"], packages: &["curl"], variable: "CURL" };
+pub const PYTHON: Program = Program { names: &["python3"], packages: &["python3"], variable: "PYTHON3" };
 
-const ALL: [&Program; 4] = [&POSTGRES, &REDIS, &CHROMIUM, &CHROMEDRIVER];
+const ALL: [&Program; 6] = [&POSTGRES, &REDIS, &CHROMIUM, &CHROMEDRIVER, &CURL, &PYTHON];
 
 /// Finds everything the tests start, installing what is missing, and tells `tests` where it is.
 pub async fn prepare(tests: &mut Command) -> Result<()> {

@@ -106,7 +106,18 @@ impl Server {
     pub async fn redis() -> Result<Self> {
         let program = machine::REDIS.find()?;
         let port = free_port()?;
-        let arguments = ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        let arguments = [
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--databases",
+            "4096",
+        ];
         let mut server = Self {
             url: format!("redis://127.0.0.1:{port}"),
             program,

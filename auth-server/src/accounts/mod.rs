@@ -1,6 +1,7 @@
 //! People's accounts: [`signup`], [`signin`], the proof of an address ([`verification`]), and what may stand in their
 //! fields.
 
+mod common;
 pub mod signin;
 pub mod signup;
 pub mod verification;
@@ -8,6 +9,7 @@ pub mod verification;
 use chrono::TimeDelta;
 use shared::config::Config;
 use shared::db::{DbError, Tx};
+use shared::email::Email;
 use shared::ids::UserId;
 use shared::problem::FieldError;
 use shared::referrals::cached;
@@ -60,6 +62,8 @@ pub enum Fault {
         min: u32,
     },
     PasswordLong,
+    /// Among those that are guessed first.
+    PasswordCommon,
     GivenName,
     FamilyName,
     Locale,
@@ -71,7 +75,7 @@ impl Fault {
     pub fn field(self) -> &'static str {
         match self {
             Self::EmailInvalid | Self::EmailUndeliverable | Self::EmailDisposable | Self::EmailTaken => "email",
-            Self::PasswordShort { .. } | Self::PasswordLong => "password",
+            Self::PasswordShort { .. } | Self::PasswordLong | Self::PasswordCommon => "password",
             Self::GivenName => "given_name",
             Self::FamilyName => "family_name",
             Self::Locale => "locale",
@@ -88,6 +92,7 @@ impl Fault {
             Self::EmailTaken => ("fault-email-taken", None),
             Self::PasswordShort { min } => ("fault-password-short", Some(min)),
             Self::PasswordLong => ("fault-password-long", None),
+            Self::PasswordCommon => ("fault-password-common", None),
             Self::GivenName | Self::FamilyName => ("fault-name", Some(MAX_NAME as u32)),
             Self::Locale => ("fault-locale", None),
             Self::ReferralCode(refusal) => (refusal_message(refusal), None),
@@ -115,6 +120,7 @@ impl From<Fault> for FieldError {
             Fault::EmailTaken => "has an account already".to_owned(),
             Fault::PasswordShort { min } => format!("must have {min} characters or more"),
             Fault::PasswordLong => format!("may have {} bytes at most", crate::passwords::MAX_BYTES),
+            Fault::PasswordCommon => "is easily guessed; use a few words in a row instead".to_owned(),
             Fault::GivenName | Fault::FamilyName => {
                 format!(
                     "may have {MAX_NAME} characters at most, none of them control characters or parts of an address"
@@ -157,14 +163,16 @@ fn looks_like_a_host(text: &str) -> bool {
     })
 }
 
-/// A new password against the policy: long enough, and short enough to be hashed whole. Nothing else makes one better
-/// (NIST SP 800-63B §3.1.1.2).
-pub fn check_password(password: &str, config: &Config) -> Result<(), Fault> {
+/// A new password against the policy: long enough, short enough to be hashed whole, and not among the first that anyone
+/// guesses. Rules of composition make none better (NIST SP 800-63B §3.1.1.2).
+pub fn check_password(password: &str, email: Option<&Email>, config: &Config) -> Result<(), Fault> {
     let min = config.passwords.min_length;
     if password.len() > crate::passwords::MAX_BYTES {
         Err(Fault::PasswordLong)
     } else if password.chars().count() < min as usize {
         Err(Fault::PasswordShort { min })
+    } else if common::is_easily_guessed(password, email) {
+        Err(Fault::PasswordCommon)
     } else {
         Ok(())
     }

@@ -4,21 +4,30 @@
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use shared::db::{Conn, DbError};
+use shared::db::{Conn, DbError, Tx};
 use shared::email::Email;
 use shared::http::ClientIp;
 use shared::ids::UserId;
 use shared::limits::Limited;
 use shared::users::{self, User};
-use shared::{audit, execute, fetch_optional};
+use shared::{Platform, audit, execute, fetch_optional};
 
 use crate::AppState;
 use crate::passwords::PasswordError;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The limit on failures for one account.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The limit on failures for one account from one address.
 const FAILURES: &str = "signin-failures";
+
+/// The limit on failures for one account from all addresses.
+const FAILURES_OF_DAY: &str = "signin-failures-day";
+
+/// Far more than an owner needs, far fewer than guessing does. By the minute only the guesser's own address is counted:
+/// otherwise a stranger would keep the owner out with a handful of wrong passwords.
+const FAILURES_PER_ACCOUNT_AND_DAY: u64 = 200;
 
 /// Why nobody was signed in.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +59,7 @@ pub async fn authenticate(
     password: &str,
     ip: &ClientIp,
     via: &'static str,
-) -> Result<User, SignInError> {
+) -> Result<Verified, SignInError> {
     let platform = &state.platform;
     let limits = &platform.config.limits;
     platform.limits.check("signin", &ip.bucket(), limits.signins_per_minute, MINUTE).await?;
@@ -58,8 +67,12 @@ pub async fn authenticate(
     let email_key = Email::parse(email).map(|email| email.key).ok();
     // Counted by what was typed, so that accounts that don't exist run into the same limit.
     let account = Sha256::digest(email_key.as_deref().unwrap_or_else(|| email.trim()).as_bytes());
-    let most = limits.failures_per_account_per_minute;
-    platform.limits.is_reached(FAILURES, &account, most).await?;
+    let failures = Failures {
+        platform,
+        from_here: [account.as_slice(), ip.bucket().as_ref()].concat(),
+        account: account.to_vec(),
+    };
+    failures.look().await?;
 
     let mut conn = platform.db.read().await?;
     let found = match &email_key {
@@ -79,11 +92,11 @@ pub async fn authenticate(
     };
     // Of many guesses at once, those that end after the limit was reached are told nothing, not even if they are right.
     let told = match right {
-        true => platform.limits.is_reached(FAILURES, &account, most).await,
-        false => platform.limits.check(FAILURES, &account, most, MINUTE).await,
+        true => failures.look().await,
+        false => failures.count().await,
     };
     let user = found.as_ref().map(|(user, _)| user.id);
-    let Some((user, phc)) = found.filter(|_| right && told.is_ok()) else {
+    let Some((user, mut phc)) = found.filter(|_| right && told.is_ok()) else {
         let mut tx = platform.db.begin().await?;
         audit::record(&mut tx, platform, "signin.failed", user, None, serde_json::json!({"via": via})).await?;
         tx.commit().await?;
@@ -95,7 +108,7 @@ pub async fn authenticate(
     let mut tx = platform.db.begin().await?;
     if let Some(rehashed) = rehashed {
         // Only if it is still the one that was verified: a password changed meanwhile stays changed.
-        execute!(
+        let changed = execute!(
             &mut tx,
             "UPDATE password_credentials SET phc = $3, updated_at = $4 WHERE user_id = $1 AND phc = $2",
             user.id,
@@ -103,10 +116,69 @@ pub async fn authenticate(
             &rehashed,
             platform.clock.now()
         )?;
+        if changed == 1 {
+            phc = rehashed;
+        }
     }
     audit::record(&mut tx, platform, "signin.succeeded", Some(user.id), None, serde_json::json!({"via": via})).await?;
     tx.commit().await?;
-    Ok(user)
+    Ok(Verified { user, phc })
+}
+
+/// Who knew a password, until [`still_holds`] says otherwise.
+#[derive(Debug)]
+pub struct Verified {
+    user: User,
+    /// What the password was verified against.
+    phc: String,
+}
+
+impl std::ops::Deref for Verified {
+    type Target = User;
+
+    fn deref(&self) -> &User {
+        &self.user
+    }
+}
+
+/// Is the password that was verified still the account's? Asked once the session or grant that came of it is written:
+/// an account that is handed over at the same moment either ends what is written by then, or is noticed here. The
+/// UPDATE changes nothing, and waits for a hand-over that holds the row.
+pub async fn still_holds(tx: &mut Tx, verified: &Verified) -> Result<bool, DbError> {
+    let same = execute!(
+        tx,
+        "UPDATE password_credentials SET phc = phc WHERE user_id = $1 AND phc = $2",
+        verified.user.id,
+        &verified.phc
+    )?;
+    Ok(same == 1)
+}
+
+/// How often signing in to an account failed.
+struct Failures<'a> {
+    platform: &'a Platform,
+    from_here: Vec<u8>,
+    account: Vec<u8>,
+}
+
+impl Failures<'_> {
+    fn most(&self) -> u64 {
+        self.platform.config.limits.failures_per_account_per_minute
+    }
+
+    async fn look(&self) -> Result<(), Limited> {
+        let limits = &self.platform.limits;
+        limits.is_reached(FAILURES, &self.from_here, self.most()).await?;
+        limits.is_reached(FAILURES_OF_DAY, &self.account, FAILURES_PER_ACCOUNT_AND_DAY).await
+    }
+
+    /// Counts one more.
+    async fn count(&self) -> Result<(), Limited> {
+        let limits = &self.platform.limits;
+        let here = limits.check(FAILURES, &self.from_here, self.most(), MINUTE).await;
+        let everywhere = limits.check(FAILURES_OF_DAY, &self.account, FAILURES_PER_ACCOUNT_AND_DAY, DAY).await;
+        here.and(everywhere)
+    }
 }
 
 async fn credentials(conn: &mut Conn, email_key: &str) -> Result<Option<(User, String)>, DbError> {

@@ -29,18 +29,41 @@ async fn guessing_at_one_account_is_stopped_whether_or_not_it_exists() {
         let from = |n: u8| ClientIp(std::net::IpAddr::from([198, 51, 100, n]));
         for email in ["ann@example.com", "nobody@example.com"] {
             for n in 0..3 {
-                let answer = authenticate(&state, email, "wrong horse", &from(n), "login").await;
+                let answer = authenticate(&state, email, "wrong horse", &from(9), "login").await;
                 assert!(matches!(answer, Err(SignInError::Refused)), "{email} {n}");
             }
-            // From now on not even the right password helps, from anywhere.
+            // From now on not even the right password helps, from there.
             let answer = authenticate(&state, email, PASSWORD, &from(9), "login").await;
             assert!(matches!(answer, Err(SignInError::Limited(_))), "{email}");
         }
         authenticate(&state, "bob@example.com", PASSWORD, &from(9), "login").await.unwrap();
+        // Nobody keeps the owner out, who is elsewhere.
+        authenticate(&state, "ann@example.com", PASSWORD, &from(8), "login").await.unwrap();
         state.platform.clock.advance(MINUTE + Duration::from_secs(1));
         // Redis keeps its own time: only the in-process counters follow a clock moved by hand.
         if state.platform.db.is_embedded() {
             authenticate(&state, "ann@example.com", PASSWORD, &from(9), "login").await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn guessing_from_many_addresses_is_stopped_for_the_day_whether_or_not_the_account_exists() {
+    each_state(&[("LIMITS__ENABLED", "true")], |state| async move {
+        person(&state, "ann@example.com").await;
+        let from = |n: u8| ClientIp(std::net::IpAddr::from([198, 51, 100, n]));
+        for email in ["ann@example.com", "nobody@example.com"] {
+            let (account, limits) = (Sha256::digest(email.as_bytes()), &state.platform.limits);
+            for _ in 0..FAILURES_PER_ACCOUNT_AND_DAY - 1 {
+                limits.check(FAILURES_OF_DAY, &account, FAILURES_PER_ACCOUNT_AND_DAY, DAY).await.unwrap();
+            }
+            let last = authenticate(&state, email, "wrong horse", &from(1), "login").await;
+            assert!(matches!(last, Err(SignInError::Refused)), "{email}");
+            for password in ["wrong horse", PASSWORD] {
+                let limited = authenticate(&state, email, password, &from(2), "login").await;
+                assert!(matches!(limited, Err(SignInError::Limited(_))), "{email}");
+            }
         }
     })
     .await;

@@ -29,8 +29,13 @@ use crate::passwords::PasswordError;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Confirmations mailed to one address an hour: nobody's mailbox is filled by somebody else's sign-ups.
-const MAILS_PER_ADDRESS_AND_HOUR: u64 = 5;
+/// Mails about sign-ups to one mailbox an hour, whatever tags and dots stand in its address: nobody's mailbox is filled
+/// by somebody else's sign-ups.
+const MAILS_PER_MAILBOX_AND_HOUR: u64 = 5;
+
+/// Where there is no account without a mail, others' sign-ups must not use up the owner's: beyond those of the hour,
+/// one still leaves in each of these whiles.
+const DRIP: Duration = Duration::from_secs(600);
 
 /// What a person typed. Empty is absent.
 #[derive(Clone, Default)]
@@ -138,7 +143,7 @@ pub async fn sign_up_once(
     let phc = state.passwords.hash(&account.password).await?;
 
     if required {
-        let may_mail = may_mail(platform, &checked.email).await;
+        let may_mail = may_mail(platform, &checked.email).await || may_drip(platform, &checked.email).await;
         let mut tx = platform.db.begin().await?;
         await_confirmation(&mut tx, platform, checked, account.referral_code, &phc, may_mail).await?;
         let outcome = Outcome::VerificationRequired;
@@ -149,8 +154,9 @@ pub async fn sign_up_once(
     }
 
     let code = checked.code.clone();
+    let may_mail = may_mail(platform, &checked.email).await;
     let mut tx = platform.db.begin().await?;
-    let outcome = create(&mut tx, state, checked, &phc).await?;
+    let outcome = create(&mut tx, state, checked, &phc, may_mail).await?;
     keep_answer(&mut tx, platform, keep, &outcome).await?;
     tx.commit().await?;
     if let Some(code) = code {
@@ -179,7 +185,7 @@ async fn keep_answer(
 fn check(platform: &Platform, account: &NewAccount) -> Result<Checked, SignUpError> {
     let mut faults = vec![];
     let email = Email::parse(&account.email).map_err(|_| faults.push(Fault::EmailInvalid)).ok();
-    if let Err(fault) = check_password(&account.password, &platform.config) {
+    if let Err(fault) = check_password(&account.password, email.as_ref(), &platform.config) {
         faults.push(fault);
     }
     let given_name = name(account.given_name.as_deref()).unwrap_or_else(|_| {
@@ -220,7 +226,13 @@ async fn refusal(conn: &mut Conn, platform: &Platform, code: Option<&CodeKey>) -
 }
 
 /// The account, its password, its jobs, and last the code: its row stays locked until the commit.
-async fn create(tx: &mut Tx, state: &AppState, checked: Checked, phc: &str) -> Result<Outcome, SignUpError> {
+async fn create(
+    tx: &mut Tx,
+    state: &AppState,
+    checked: Checked,
+    phc: &str,
+    may_mail: bool,
+) -> Result<Outcome, SignUpError> {
     let platform = &state.platform;
     let id = UserId::new(&platform.random, &platform.clock);
     let Checked { email, given_name, family_name, locale, code } = checked;
@@ -229,8 +241,10 @@ async fn create(tx: &mut Tx, state: &AppState, checked: Checked, phc: &str) -> R
         .await
         .map_err(|error| if error.is_unique_violation() { SignUpError::TakenEmail } else { error.into() })?;
     let locale = user.locale.clone().unwrap_or_else(|| "en".into());
-    outbox::enqueue(tx, platform, &Job::VerifyEmail { user_id: id, locale }).await?;
-    ask_outside(tx, platform, id).await?;
+    if may_mail {
+        outbox::enqueue(tx, platform, &Job::VerifyEmail { user_id: id, locale }).await?;
+    }
+    ask_about_address(tx, platform, id).await?;
     let referred = match &code {
         None => false,
         Some(key) => match store::redeem(tx, platform, key, id, &user.email.canonical, false).await? {
@@ -249,14 +263,20 @@ pub(super) async fn insert(tx: &mut Tx, platform: &Platform, user: &NewUser, phc
     audit::record(tx, platform, "account.created", Some(user.id), None, serde_json::json!({})).await
 }
 
-/// What is asked of outside services about a new person, after the commit.
-pub(super) async fn ask_outside(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result<(), DbError> {
+/// Has an outside service asked about the address of a new account, after the commit.
+pub(super) async fn ask_about_address(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result<(), DbError> {
+    if platform.config.verification.api_key.is_some() {
+        outbox::enqueue(tx, platform, &Job::CheckEmail { user_id }).await?;
+    }
+    Ok(())
+}
+
+/// Has an outside service asked who somebody is, after the commit. Only once the address is proved: until then it may
+/// be a stranger's, about whom who typed it learns nothing from us.
+pub(super) async fn ask_who(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result<(), DbError> {
     let config = &platform.config;
     let hunter = config.verification.api_key.is_some();
     let clearbit = config.enrichment.api_key.is_some();
-    if hunter {
-        outbox::enqueue(tx, platform, &Job::CheckEmail { user_id }).await?;
-    }
     let enriched = match config.enrichment.provider {
         EnrichmentProvider::Off => false,
         EnrichmentProvider::Clearbit => clearbit,
@@ -270,8 +290,13 @@ pub(super) async fn ask_outside(tx: &mut Tx, platform: &Platform, user_id: UserI
 }
 
 async fn may_mail(platform: &Platform, email: &Email) -> bool {
-    let key = Sha256::digest(email.key.as_bytes());
-    platform.limits.check("signup-mail", &key, MAILS_PER_ADDRESS_AND_HOUR, HOUR).await.is_ok()
+    let key = Sha256::digest(email.canonical.as_bytes());
+    platform.limits.check("signup-mail", &key, MAILS_PER_MAILBOX_AND_HOUR, HOUR).await.is_ok()
+}
+
+async fn may_drip(platform: &Platform, email: &Email) -> bool {
+    let key = Sha256::digest(email.canonical.as_bytes());
+    platform.limits.check("signup-mail-drip", &key, 1, DRIP).await.is_ok()
 }
 
 /// Puts the sign-up down until its address is confirmed. The same rows are written whether or not the address is

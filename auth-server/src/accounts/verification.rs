@@ -1,17 +1,26 @@
 //! Proof of an address: single-use links, mailed, confirmed by a POST. A GET proves nothing, because mail scanners
 //! follow links.
 //!
+//! A link proves that its user reads the mailbox, not that they opened the account: whoever did may have typed somebody
+//! else's address. So a confirmation also wants the password that was chosen then, or a browser that is signed in to
+//! the account. Nobody can be made to confirm, with one careless click, an account that a stranger holds the key of.
+//!
 //! An account may have been opened by someone who does not own its address. So the page that a link leads to offers
 //! two answers: «yes, this is mine» and «I did not do this», which removes the account ([`disown`]). And where a
 //! sign-up proves an address that an unproved account holds, the account goes to who proved it, without the sessions,
 //! tokens and password of who did not.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
+use sha2::Digest;
 use shared::db::{Conn, DbError, Tx};
 use shared::email::Email;
+use shared::http::ClientIp;
 use shared::ids::{PendingSignupId, UserId};
+use shared::limits::Limited;
 use shared::referrals::code::CodeKey;
 use shared::referrals::store::{self, Refusal};
 use shared::secret::PlainToken;
@@ -19,7 +28,14 @@ use shared::users::{self, NewUser};
 use shared::{Platform, audit, execute, fetch_optional};
 
 use super::signup;
+use crate::passwords::PasswordError;
 use crate::{AppState, sessions};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Passwords that may be tried with one link in an hour.
+const TRIES_PER_LINK_AND_HOUR: u64 = 20;
 
 /// What a link led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +46,29 @@ pub enum Confirmed {
     Account { user_id: UserId, referred: bool },
 }
 
+/// Who uses a link.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    pub ip: &'a ClientIp,
+    /// Whose browser session it is, if anyone's.
+    pub signed_in: Option<UserId>,
+    /// The password they typed; may be empty.
+    pub password: &'a str,
+}
+
 /// Why a link led nowhere. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfirmError {
     /// Unknown, expired, used, or for an address that the account no longer has.
     #[error("the link does not work")]
     Invalid,
+    /// It is not the password that was chosen at sign-up. The link still works.
+    #[error("the password is wrong")]
+    WrongPassword,
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    #[error("too many passwords wait to be verified; again in {0:?}")]
+    Busy(Duration),
     /// The address got an account since.
     #[error("the address has an account already")]
     Taken,
@@ -49,7 +82,7 @@ pub enum ConfirmError {
 /// What a link is about, told before anything is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pending {
-    Address { email: String },
+    Address { user_id: UserId, email: String },
     SignUp { email: String, referral_code: Option<String> },
 }
 
@@ -100,16 +133,16 @@ pub async fn mint_signup_link(
 /// What `token` is about; `None` when it does not work.
 pub async fn look(conn: &mut Conn, platform: &Platform, token: &PlainToken) -> Result<Option<Pending>, DbError> {
     let now = platform.clock.now();
-    let address: Option<(String,)> = fetch_optional!(
+    let address: Option<(UserId, String)> = fetch_optional!(
         conn,
-        (String,),
-        "SELECT u.email FROM email_verifications v JOIN users u ON u.id = v.user_id AND u.email_key = v.email_key \
+        (UserId, String),
+        "SELECT u.id, u.email FROM email_verifications v JOIN users u ON u.id = v.user_id AND u.email_key = v.email_key \
          WHERE v.token_hash = $1 AND v.consumed_at IS NULL AND v.expires_at > $2",
         token.hash(),
         now
     )?;
-    if let Some((email,)) = address {
-        return Ok(Some(Pending::Address { email }));
+    if let Some((user_id, email)) = address {
+        return Ok(Some(Pending::Address { user_id, email }));
     }
     let sign_up: Option<(String, Option<String>)> = fetch_optional!(
         conn,
@@ -122,19 +155,109 @@ pub async fn look(conn: &mut Conn, platform: &Platform, token: &PlainToken) -> R
     Ok(sign_up.map(|(email, referral_code)| Pending::SignUp { email, referral_code }))
 }
 
-/// Uses a link: it works once. `without_code` completes a sign-up whose code no longer serves.
-pub async fn confirm(state: &AppState, token: &PlainToken, without_code: bool) -> Result<Confirmed, ConfirmError> {
+/// Uses a link: it works once, for who knows the password. `without_code` completes a sign-up whose code no longer
+/// serves.
+pub async fn confirm(
+    state: &AppState,
+    token: &PlainToken,
+    asker: &Asker<'_>,
+    without_code: bool,
+) -> Result<Confirmed, ConfirmError> {
     let platform = &state.platform;
+    let entitled = entitle(state, token, asker).await?;
     let mut tx = platform.db.begin().await?;
-    let confirmed = match prove_address(&mut tx, platform, token).await? {
-        Some(user_id) => Confirmed::Address { user_id },
-        None => complete(&mut tx, platform, token, without_code).await?,
+    let (confirmed, done_with) = match entitled {
+        Entitled::Address { phc } => {
+            let user_id = prove_address(&mut tx, platform, token, phc.as_deref()).await?;
+            (Confirmed::Address { user_id }, None)
+        }
+        Entitled::SignUp => {
+            let (confirmed, email_key) = complete(&mut tx, platform, token, without_code).await?;
+            (confirmed, Some(email_key))
+        }
     };
     tx.commit().await?;
+    if let Some(email_key) = done_with {
+        // Not in the transaction above: two confirmations of one address would wait for each other. The other links
+        // lead nowhere either way, because the address is taken.
+        if let Err(error) = forget_others(platform, &email_key).await {
+            tracing::warn!(%error, "other sign-ups with a confirmed address are left to expire");
+        }
+    }
+    state.outside.wake();
     Ok(confirmed)
 }
 
-async fn prove_address(tx: &mut Tx, platform: &Platform, token: &PlainToken) -> Result<Option<UserId>, ConfirmError> {
+/// What somebody may confirm.
+enum Entitled {
+    /// The address of an account, by the password whose hash is `phc`, or by a session where there is none.
+    Address {
+        phc: Option<String>,
+    },
+    SignUp,
+}
+
+/// May `asker` use this link? Reads only; whether the link still works is for the transaction to say.
+async fn entitle(state: &AppState, token: &PlainToken, asker: &Asker<'_>) -> Result<Entitled, ConfirmError> {
+    let platform = &state.platform;
+    let mut conn = platform.db.read().await?;
+    let (phc, entitled) = match look(&mut conn, platform, token).await?.ok_or(ConfirmError::Invalid)? {
+        Pending::Address { user_id, .. } if asker.signed_in == Some(user_id) => {
+            return Ok(Entitled::Address { phc: None });
+        }
+        Pending::Address { user_id, .. } => {
+            let row: Option<(String,)> = fetch_optional!(
+                &mut conn,
+                (String,),
+                "SELECT phc FROM password_credentials WHERE user_id = $1",
+                user_id
+            )?;
+            let phc = row.map(|(phc,)| phc);
+            (phc.clone(), Entitled::Address { phc })
+        }
+        Pending::SignUp { .. } => {
+            let row: Option<(String,)> = fetch_optional!(
+                &mut conn,
+                (String,),
+                "SELECT phc FROM pending_signups WHERE token_hash = $1 AND consumed_at IS NULL",
+                token.hash()
+            )?;
+            (row.map(|(phc,)| phc), Entitled::SignUp)
+        }
+    };
+    drop(conn);
+    if asker.password.is_empty() {
+        return Err(ConfirmError::WrongPassword);
+    }
+    let limits = &platform.limits;
+    limits.check("confirm", &asker.ip.bucket(), platform.config.limits.signins_per_minute, MINUTE).await?;
+    limits.check("confirm-link", &sha2::Sha256::digest(token.reveal()), TRIES_PER_LINK_AND_HOUR, HOUR).await?;
+    match state.passwords.verify(phc.as_deref(), asker.password).await {
+        Ok(true) => Ok(entitled),
+        Ok(false) | Err(PasswordError::TooLong) => Err(ConfirmError::WrongPassword),
+        Err(PasswordError::Busy { retry_after }) => Err(ConfirmError::Busy(retry_after)),
+        Err(error @ PasswordError::Stored) => {
+            tracing::error!(%error, "a confirmation is refused");
+            Err(ConfirmError::WrongPassword)
+        }
+    }
+}
+
+/// Other people's sign-ups with an address are over once one was confirmed.
+async fn forget_others(platform: &Platform, email_key: &str) -> Result<(), DbError> {
+    let mut tx = platform.db.begin().await?;
+    execute!(&mut tx, "DELETE FROM pending_signups WHERE email_key = $1 AND consumed_at IS NULL", email_key)?;
+    tx.commit().await
+}
+
+/// Marks the address of an account as proved. `phc` is what the password was verified against: if it was changed since,
+/// the account may be somebody else's by now.
+async fn prove_address(
+    tx: &mut Tx,
+    platform: &Platform,
+    token: &PlainToken,
+    phc: Option<&str>,
+) -> Result<UserId, ConfirmError> {
     let now = platform.clock.now();
     let used: Option<(UserId, String)> = fetch_optional!(
         tx,
@@ -144,7 +267,8 @@ async fn prove_address(tx: &mut Tx, platform: &Platform, token: &PlainToken) -> 
         token.hash(),
         now
     )?;
-    let Some((user_id, email_key)) = used else { return Ok(None) };
+    let (user_id, email_key) = used.ok_or(ConfirmError::Invalid)?;
+    let before = users::by_id(tx, user_id).await?.ok_or(ConfirmError::Invalid)?;
     let proved = execute!(
         tx,
         "UPDATE users SET email_verified_at = COALESCE(email_verified_at, $3), updated_at = $3 \
@@ -156,9 +280,22 @@ async fn prove_address(tx: &mut Tx, platform: &Platform, token: &PlainToken) -> 
     if proved == 0 {
         return Err(ConfirmError::Invalid);
     }
+    if let Some(phc) = phc {
+        let same: Option<(i64,)> = fetch_optional!(
+            tx,
+            (i64,),
+            "SELECT CAST(1 AS BIGINT) FROM password_credentials WHERE user_id = $1 AND phc = $2",
+            user_id,
+            phc
+        )?;
+        same.ok_or(ConfirmError::WrongPassword)?;
+    }
+    if before.email_verified_at.is_none() {
+        signup::ask_who(tx, platform, user_id).await?;
+    }
     store::mark_verified(tx, platform, user_id).await?;
     audit::record(tx, platform, "email.verified", Some(user_id), None, serde_json::json!({})).await?;
-    Ok(Some(user_id))
+    Ok(user_id)
 }
 
 #[derive(sqlx::FromRow)]
@@ -171,12 +308,13 @@ struct SignUp {
     referral_code: Option<String>,
 }
 
+/// Completes a sign-up whose password was verified. Also returns the address, as compared.
 async fn complete(
     tx: &mut Tx,
     platform: &Platform,
     token: &PlainToken,
     without_code: bool,
-) -> Result<Confirmed, ConfirmError> {
+) -> Result<(Confirmed, String), ConfirmError> {
     let now = platform.clock.now();
     let used: Option<SignUp> = fetch_optional!(
         tx,
@@ -189,7 +327,7 @@ async fn complete(
     )?;
     let sign_up = used.ok_or(ConfirmError::Invalid)?;
     let email = Email::parse(&sign_up.email).map_err(|_| ConfirmError::Invalid)?;
-    let canonical = email.canonical.clone();
+    let (email_key, canonical) = (email.key.clone(), email.canonical.clone());
     let (user_id, has_referrer) = match users::by_email(tx, &email.key).await? {
         Some(owner) if owner.email_verified_at.is_some() => return Err(ConfirmError::Taken),
         Some(owner) => (owner.id, hand_over(tx, platform, owner.id, &sign_up).await?),
@@ -207,10 +345,11 @@ async fn complete(
             signup::insert(tx, platform, &user, phc)
                 .await
                 .map_err(|error| if error.is_unique_violation() { ConfirmError::Taken } else { error.into() })?;
-            signup::ask_outside(tx, platform, id).await?;
+            signup::ask_about_address(tx, platform, id).await?;
             (id, false)
         }
     };
+    signup::ask_who(tx, platform, user_id).await?;
     audit::record(tx, platform, "email.verified", Some(user_id), None, serde_json::json!({})).await?;
     let code = sign_up.referral_code.as_deref().filter(|_| !without_code && !has_referrer).and_then(CodeKey::fold);
     let referred = match code {
@@ -221,13 +360,12 @@ async fn complete(
             Err(refusal) => return Err(ConfirmError::CodeRefused(refusal)),
         },
     };
-    Ok(Confirmed::Account { user_id, referred })
+    Ok((Confirmed::Account { user_id, referred }, email_key))
 }
 
 /// Gives an account whose owner never proved its address to who just did. Says whether it has a referrer already.
 async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignUp) -> Result<bool, DbError> {
     let now = platform.clock.now();
-    sessions::end_all_of(tx, platform, user_id).await?;
     execute!(
         tx,
         "UPDATE users SET email = $2, email_verified_at = $3, given_name = $4, family_name = $5, locale = $6, \
@@ -247,6 +385,9 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
         &to.phc,
         now
     )?;
+    // After the password: a sign-in with the old one that is under way either is there by now, and ends here, or finds
+    // the password changed (`signin::still_holds`).
+    sessions::end_all_of(tx, platform, user_id).await?;
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
     audit::record(tx, platform, "account.handed_over", Some(user_id), None, serde_json::json!({})).await?;

@@ -2,10 +2,23 @@ use std::time::Duration;
 
 use shared::referrals::store::by_key;
 
-use super::super::signin::{SignInError, authenticate};
+use super::super::signin::{SignInError, authenticate, still_holds};
 use super::super::signup::{Outcome, sign_up};
 use super::super::testing::{HERE, PASSWORD, account, code_of, count, each_state, person};
 use super::*;
+use shared::outbox::Job;
+
+/// Somebody on a device where nobody is signed in.
+fn with(password: &str) -> Asker<'_> {
+    Asker { ip: &HERE, signed_in: None, password }
+}
+
+async fn jobs(state: &AppState) -> Vec<Job> {
+    let mut conn = state.platform.db.read().await.unwrap();
+    let rows: Vec<(sqlx::types::Json<Job>,)> =
+        shared::fetch_all!(&mut conn, (sqlx::types::Json<Job>,), "SELECT payload FROM outbox ORDER BY id").unwrap();
+    rows.into_iter().map(|(job,)| job.0).collect()
+}
 
 async fn link(state: &AppState, user: UserId) -> PlainToken {
     let mut tx = state.platform.db.begin().await.unwrap();
@@ -53,7 +66,7 @@ async fn of_many_who_use_a_link_at_once_exactly_one_succeeds() {
         let tries: Vec<_> = (0..20)
             .map(|_| {
                 let (state, token) = (state.clone(), token.clone());
-                tokio::spawn(async move { confirm(&state, &token, false).await })
+                tokio::spawn(async move { confirm(&state, &token, &with(PASSWORD), false).await })
             })
             .collect();
         let mut won = 0;
@@ -84,14 +97,17 @@ async fn looking_uses_nothing_and_a_link_expires() {
         for _ in 0..2 {
             let mut conn = state.platform.db.read().await.unwrap();
             let found = look(&mut conn, &state.platform, &token).await.unwrap();
-            assert_eq!(found, Some(Pending::Address { email: "ann@example.com".into() }));
+            assert_eq!(found, Some(Pending::Address { user_id: ann, email: "ann@example.com".into() }));
         }
         state.platform.clock.advance(Duration::from_secs(25 * 3600));
         let mut conn = state.platform.db.read().await.unwrap();
         assert_eq!(look(&mut conn, &state.platform, &token).await.unwrap(), None);
         drop(conn);
-        assert!(matches!(confirm(&state, &token, false).await, Err(ConfirmError::Invalid)));
-        assert!(matches!(confirm(&state, &PlainToken::presented("x"), false).await, Err(ConfirmError::Invalid)));
+        assert!(matches!(confirm(&state, &token, &with(PASSWORD), false).await, Err(ConfirmError::Invalid)));
+        assert!(matches!(
+            confirm(&state, &PlainToken::presented("x"), &with(PASSWORD), false).await,
+            Err(ConfirmError::Invalid)
+        ));
     })
     .await;
 }
@@ -106,13 +122,16 @@ async fn a_required_sign_up_comes_into_being_with_its_confirmation() {
             shared::fetch_one!(&mut tx, (PendingSignupId,), "SELECT id FROM pending_signups").unwrap();
         let token = mint_signup_link(&mut tx, &state.platform, id).await.unwrap().unwrap();
         tx.commit().await.unwrap();
-        assert!(matches!(confirm(&state, &token, false).await, Ok(Confirmed::Account { referred: false, .. })));
-        assert!(matches!(confirm(&state, &token, false).await, Err(ConfirmError::Invalid)));
+        assert!(matches!(
+            confirm(&state, &token, &with(PASSWORD), false).await,
+            Ok(Confirmed::Account { referred: false, .. })
+        ));
+        assert!(matches!(confirm(&state, &token, &with(PASSWORD), false).await, Err(ConfirmError::Invalid)));
         let ann = authenticate(&state, "ann@example.com", PASSWORD, &HERE, "login").await.unwrap();
         assert!(ann.email_verified_at.is_some());
         // A second sign-up of the same person, confirmed late.
         let late = pending(&state, "ann@example.com", "another password", None).await;
-        assert!(matches!(confirm(&state, &late, false).await, Err(ConfirmError::Taken)));
+        assert!(matches!(confirm(&state, &late, &with("another password"), false).await, Err(ConfirmError::Taken)));
     })
     .await;
 }
@@ -130,13 +149,16 @@ async fn a_code_that_stopped_serving_creates_nothing_until_the_person_goes_on_wi
         tx.commit().await.unwrap();
 
         for _ in 0..2 {
-            let refused = confirm(&state, &token, false).await;
+            let refused = confirm(&state, &token, &with(PASSWORD), false).await;
             assert!(matches!(refused, Err(ConfirmError::CodeRefused(Refusal::Deleted))));
         }
         let mut conn = platform.db.read().await.unwrap();
         assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM users").await, 1);
         drop(conn);
-        assert!(matches!(confirm(&state, &token, true).await, Ok(Confirmed::Account { referred: false, .. })));
+        assert!(matches!(
+            confirm(&state, &token, &with(PASSWORD), true).await,
+            Ok(Confirmed::Account { referred: false, .. })
+        ));
         let mut conn = platform.db.read().await.unwrap();
         assert_eq!(by_key(&mut conn, &key).await.unwrap().unwrap().uses, 0);
     })
@@ -167,7 +189,7 @@ async fn who_proves_an_address_gets_the_account_without_the_sessions_tokens_and_
         tx.commit().await.unwrap();
 
         let token = pending(&state, "ann@example.com", "what Ann chose", None).await;
-        let confirmed = confirm(&state, &token, false).await.unwrap();
+        let confirmed = confirm(&state, &token, &with("what Ann chose"), false).await.unwrap();
         assert_eq!(confirmed, Confirmed::Account { user_id: squatted, referred: false });
 
         let mut conn = platform.db.read().await.unwrap();
@@ -197,9 +219,110 @@ async fn an_account_one_did_not_open_can_be_removed_by_its_link_and_a_proved_one
 
         let own = person(&state, "ann@example.com").await;
         let (old, new) = (link(&state, own).await, link(&state, own).await);
-        confirm(&state, &new, false).await.unwrap();
+        confirm(&state, &new, &with(PASSWORD), false).await.unwrap();
         assert!(matches!(disown(&state, &old).await, Err(ConfirmError::Invalid)));
         authenticate(&state, "ann@example.com", PASSWORD, &HERE, "login").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whose_password_it_is_not_confirms_no_sign_up_and_uses_nothing() {
+    each_state(&[("ACCOUNTS__EMAIL_VERIFICATION", "required")], |state| async move {
+        // Mallory signed up with Ann's address; so did Ann. Both links are in her mailbox.
+        let planted = pending(&state, "ann@example.com", "what Mallory chose", None).await;
+        let own = pending(&state, "ann@example.com", "what Ann chose", None).await;
+        for typed in ["", "what Ann chose"] {
+            let refused = confirm(&state, &planted, &with(typed), false).await;
+            assert!(matches!(refused, Err(ConfirmError::WrongPassword)), "{typed:?}");
+        }
+        let mut conn = state.platform.db.read().await.unwrap();
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM users").await, 0);
+        drop(conn);
+        let confirmed = confirm(&state, &own, &with("what Ann chose"), false).await;
+        assert!(matches!(confirmed, Ok(Confirmed::Account { .. })));
+        // The planted one is gone, for those too who know its password.
+        let late = confirm(&state, &planted, &with("what Mallory chose"), false).await;
+        assert!(matches!(late, Err(ConfirmError::Invalid)));
+        let mut conn = state.platform.db.read().await.unwrap();
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM pending_signups WHERE consumed_at IS NULL").await, 0);
+        drop(conn);
+        authenticate(&state, "ann@example.com", "what Ann chose", &HERE, "login").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_is_proved_by_who_knows_the_password_or_is_signed_in() {
+    each_state(&[], |state| async move {
+        let ann = person(&state, "ann@example.com").await;
+        let bob = person(&state, "bob@example.com").await;
+        let (first, second) = (link(&state, ann).await, link(&state, ann).await);
+        for asker in [with(""), with("a wrong one"), Asker { signed_in: Some(bob), ..with("") }] {
+            let refused = confirm(&state, &first, &asker, false).await;
+            assert!(matches!(refused, Err(ConfirmError::WrongPassword)));
+        }
+        let mut conn = state.platform.db.read().await.unwrap();
+        assert_eq!(users::by_id(&mut conn, ann).await.unwrap().unwrap().email_verified_at, None);
+        drop(conn);
+        confirm(&state, &first, &Asker { signed_in: Some(ann), ..with("") }, false).await.unwrap();
+        confirm(&state, &second, &with(PASSWORD), false).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn passwords_are_not_guessed_with_a_link() {
+    each_state(&[("LIMITS__ENABLED", "true")], |state| async move {
+        let token = pending(&state, "ann@example.com", PASSWORD, None).await;
+        let from = |n: u8| ClientIp(std::net::IpAddr::from([198, 51, 100, n]));
+        for n in 0..20 {
+            let refused = confirm(&state, &token, &Asker { ip: &from(n), ..with("a guess") }, false).await;
+            assert!(matches!(refused, Err(ConfirmError::WrongPassword)));
+        }
+        let limited = confirm(&state, &token, &Asker { ip: &from(99), ..with(PASSWORD) }, false).await;
+        assert!(matches!(limited, Err(ConfirmError::Limited(_))));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_is_asked_who_a_person_is_before_the_address_is_proved() {
+    each_state(&[("VERIFICATION__API_KEY", "k"), ("ENRICHMENT__PROVIDER", "hunter")], |state| async move {
+        let ann = person(&state, "ann@example.com").await;
+        let asked = Job::Enrich { user_id: ann };
+        let sign_up = jobs(&state).await;
+        assert!(sign_up.contains(&Job::CheckEmail { user_id: ann }) && !sign_up.contains(&asked));
+        let (first, second) = (link(&state, ann).await, link(&state, ann).await);
+        for token in [first, second] {
+            confirm(&state, &token, &with(PASSWORD), false).await.unwrap();
+            assert_eq!(jobs(&state).await.iter().filter(|job| **job == asked).count(), 1);
+        }
+
+        let token = pending(&state, "bob@example.com", PASSWORD, None).await;
+        let confirmed = confirm(&state, &token, &with(PASSWORD), false).await.unwrap();
+        let Confirmed::Account { user_id: bob, .. } = confirmed else { panic!("{confirmed:?}") };
+        let jobs = jobs(&state).await;
+        assert!(jobs.contains(&Job::CheckEmail { user_id: bob }) && jobs.contains(&Job::Enrich { user_id: bob }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sign_in_that_a_hand_over_overtakes_does_not_hold() {
+    each_state(&[], |state| async move {
+        person(&state, "ann@example.com").await;
+        let mallory = authenticate(&state, "ann@example.com", PASSWORD, &HERE, "login").await.unwrap();
+        let holds = async || {
+            let mut tx = state.platform.db.begin().await.unwrap();
+            let holds = still_holds(&mut tx, &mallory).await.unwrap();
+            tx.commit().await.unwrap();
+            holds
+        };
+        assert!(holds().await);
+        let token = pending(&state, "ann@example.com", "what Ann chose", None).await;
+        confirm(&state, &token, &with("what Ann chose"), false).await.unwrap();
+        assert!(!holds().await);
     })
     .await;
 }

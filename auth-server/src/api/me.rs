@@ -43,7 +43,7 @@ pub struct Me {
     referred_by: Option<Referrer>,
     /// What the verification of the address found, once it ran.
     email_check: Option<EmailCheck>,
-    /// What was found out about the person after sign-up, once it ran.
+    /// What was found out about the person, once the address was confirmed and it ran.
     enrichment: Option<Enrichment>,
 }
 
@@ -279,12 +279,14 @@ async fn describe(conn: &mut Conn, user: User) -> Result<Me, DbError> {
         "SELECT source, status, score, flagged, checked_at FROM email_checks WHERE user_id = $1",
         user.id
     )?;
+    // Who has not proved the address may have typed a stranger's.
     let enrichment = fetch_optional!(
         conn,
         EnrichmentRow,
         "SELECT source, status, fetched_at, answer FROM enrichments WHERE user_id = $1",
         user.id
-    )?;
+    )?
+    .filter(|_| user.email_verified_at.is_some());
     Ok(Me {
         id: user.id,
         email: user.email,

@@ -21,7 +21,8 @@ pub struct SignUp {
     /// Where the person takes mail.
     #[schema(example = "ann@example.com", format = Email, max_length = 254)]
     email: String,
-    /// At least `passwords.min_length` characters (8), at most 1024 bytes. Any characters.
+    /// At least `passwords.min_length` characters (8), at most 1024 bytes. Any characters, but
+    /// none of the most common passwords, nor the address's own name.
     #[schema(example = "correct horse battery staple", format = Password, min_length = 8)]
     password: String,
     #[serde(default)]

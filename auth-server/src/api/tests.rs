@@ -166,6 +166,25 @@ async fn a_person_sees_changes_and_deletes_their_account() {
         assert_eq!(me.body["referred_by"], json!({"display_name": null}));
         assert_eq!((&me.body["email_check"], &me.body["enrichment"]), (&Value::Null, &Value::Null));
 
+        // What is known of an address's owner is told to who proved to be them.
+        let mut tx = state.platform.db.begin().await.unwrap();
+        let now = state.platform.clock.now();
+        shared::execute!(
+            &mut tx,
+            "INSERT INTO enrichments (user_id, source, status, answer, fetched_at) \
+             SELECT id, 'clearbit', 'found', $1, $2 FROM users WHERE email_key = 'ann@example.com'",
+            sqlx::types::Json(json!({"person": {"name": "Ann"}})),
+            now
+        )
+        .unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(app.me(Method::GET, None).await.body["enrichment"], Value::Null);
+        let mut tx = state.platform.db.begin().await.unwrap();
+        shared::execute!(&mut tx, "UPDATE users SET email_verified_at = $1 WHERE email_key = 'ann@example.com'", now)
+            .unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(app.me(Method::GET, None).await.body["enrichment"]["answer"]["person"]["name"], "Ann");
+
         let changed = app.me(Method::PATCH, Some(json!({"given_name": " Ann ", "discoverable": false}))).await;
         assert_eq!((&changed.body["given_name"], &changed.body["discoverable"]), (&json!("Ann"), &json!(false)));
         let changed = app.me(Method::PATCH, Some(json!({"locale": "ru"}))).await;

@@ -62,6 +62,6 @@ impl Outside {
 }
 
 /// Starts the outbox worker. It ends, within a few seconds, when `stopped` becomes true or its sender is gone.
-pub fn spawn(state: AppState, stopped: watch::Receiver<bool>) -> JoinHandle<()> {
-    tokio::spawn(worker::run(state.outside, stopped))
+pub fn spawn(state: &AppState, stopped: watch::Receiver<bool>) -> JoinHandle<()> {
+    tokio::spawn(worker::run(state.outside.clone(), stopped))
 }

@@ -11,13 +11,13 @@ const HASH_PURPOSE: &str = "mail-objection";
 const LINK_PURPOSE: &str = "mail-objection-link";
 const HASH_LENGTH: usize = 32;
 
-/// A keyed hash of an address ([`Email::key`]).
+/// A keyed hash of a mailbox ([`Email::canonical`]): who objects as `ann@…` is not reached as `ann+1@…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailHash(Vec<u8>);
 
 /// What the list holds for this address.
 pub fn hash(platform: &Platform, email: &Email) -> EmailHash {
-    EmailHash(platform.master_key.mac(HASH_PURPOSE, email.key.as_bytes()))
+    EmailHash(platform.master_key.mac(HASH_PURPOSE, email.canonical.as_bytes()))
 }
 
 /// The link for the mail's text and for `List-Unsubscribe` (RFC 8058): a GET of it may only ask, a POST objects. It
@@ -88,6 +88,9 @@ mod tests {
             }
             let mut conn = platform.db.read().await.unwrap();
             assert!(has_objected(&mut conn, &hash).await.unwrap());
+            // The same mailbox by other names.
+            let alias = super::hash(&platform, &Email::parse("ann+again@example.com").unwrap());
+            assert!(has_objected(&mut conn, &alias).await.unwrap());
             let other = super::hash(&platform, &Email::parse("bob@example.com").unwrap());
             assert!(!has_objected(&mut conn, &other).await.unwrap());
         })

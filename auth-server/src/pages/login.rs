@@ -7,6 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
+use shared::db::DbError;
 use shared::http::ClientIp;
 use shared::ids::AuthorizationRequestId;
 use shared::problem::retry_after_header;
@@ -17,7 +18,7 @@ use super::field::Field;
 use super::layout::{Page, see_other};
 use super::texts::Texts;
 use crate::AppState;
-use crate::accounts::signin::{SignInError, authenticate};
+use crate::accounts::signin::{SignInError, Verified, authenticate, still_holds};
 use crate::protocol::authorization_request::{Loaded, Pending, continue_url, load};
 use crate::sessions::{self, ACR_PASSWORD, AMR_PASSWORD};
 
@@ -146,10 +147,26 @@ pub async fn submit(
         Ok(user) => user,
         Err(error) => return refused(&state, page, &through, email, error).await,
     };
-    match sessions::sign_in(&session, &state, user.id, ACR_PASSWORD, &[AMR_PASSWORD]).await {
-        Ok(_) => see_other(&through.onward()),
-        Err(error) => error::database(&page, &error),
+    if let Err(error) = sessions::sign_in(&session, &state, user.id, ACR_PASSWORD, &[AMR_PASSWORD]).await {
+        return error::database(&page, &error);
     }
+    let why = match holds(&state, &user).await {
+        Ok(true) => return see_other(&through.onward()),
+        Ok(false) => SignInError::Refused,
+        Err(error) => SignInError::Db(error),
+    };
+    if let Err(error) = sessions::sign_out(&session, &state).await {
+        tracing::warn!(%error, "a session that should not have begun is left");
+    }
+    refused(&state, page, &through, email, why).await
+}
+
+/// Was the account not handed over to somebody else while its former password was verified?
+async fn holds(state: &AppState, verified: &Verified) -> Result<bool, DbError> {
+    let mut tx = state.platform.db.begin().await?;
+    let holds = still_holds(&mut tx, verified).await?;
+    tx.commit().await?;
+    Ok(holds)
 }
 
 async fn refused(state: &AppState, mut page: Page, through: &Through, email: String, why: SignInError) -> Response {

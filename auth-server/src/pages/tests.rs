@@ -309,9 +309,40 @@ async fn a_mailed_link_is_used_by_a_post_and_not_by_a_get() {
         }
         let csrf = browser.get(&path).await.hidden("csrf");
         let form = [("csrf", csrf.as_str()), ("token", token.reveal()), ("decision", "confirm")];
+        // The click alone confirms nothing: whoever opened the account chose a password.
+        for password in [&[][..], &[("password", "wrong horse")]] {
+            let again = browser.post("/verify-email", &[&form[..], password].concat()).await;
+            assert_eq!(again.status, 422);
+            assert!(again.body.contains("not the password that was chosen") && again.body.contains("ann@example.com"));
+            assert!(!again.body.contains("wrong horse"));
+        }
+        let form = [&form[..], &[("password", PASSWORD)]].concat();
         assert_eq!(browser.post("/verify-email", &form).await.status, 200);
         assert_eq!(browser.post("/verify-email", &form).await.status, 410);
         assert_eq!(browser.get(&path).await.status, 410);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_signed_in_to_the_account_confirms_its_address_without_the_password() {
+    each_state(&[], |state| async move {
+        let ann = person(&state, "ann@example.com").await;
+        person(&state, "bob@example.com").await;
+        let platform = &state.platform;
+        let mut tx = platform.db.begin().await.unwrap();
+        let token = crate::accounts::verification::mint_link(&mut tx, platform, ann).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        let path = format!("/verify-email?token={}", token.reveal());
+        for (who, asked, status) in [("bob@example.com", true, 422), ("ann@example.com", false, 200)] {
+            let mut browser = Browser::new(&state);
+            browser.sign_in(who).await;
+            let page = browser.get(&path).await;
+            assert_eq!(page.body.contains("type=\"password\""), asked, "{who}");
+            let csrf = page.hidden("csrf");
+            let form = [("csrf", csrf.as_str()), ("token", token.reveal()), ("decision", "confirm")];
+            assert_eq!(browser.post("/verify-email", &form).await.status, status, "{who}");
+        }
     })
     .await;
 }

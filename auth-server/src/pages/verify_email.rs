@@ -5,17 +5,23 @@ use askama::Template;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
+use shared::http::ClientIp;
+use shared::ids::UserId;
+use shared::problem::retry_after_header;
 use shared::secret::PlainToken;
+use tower_sessions::Session;
 
 use super::error;
+use super::field::Field;
 use super::layout::Page;
 use super::texts::Texts;
 use crate::AppState;
 use crate::accounts::refusal_message;
-use crate::accounts::verification::{ConfirmError, Confirmed, Pending, confirm, disown, look};
+use crate::accounts::verification::{Asker, ConfirmError, Confirmed, Pending, confirm, disown, look};
+use crate::sessions;
 
 /// What the page says.
 enum Stage {
@@ -46,10 +52,63 @@ struct VerifyPage<'a> {
     csrf: String,
     token: &'a str,
     stage: Stage,
+    /// What went wrong with the last attempt.
+    alert: Option<String>,
+    /// Absent where the browser is signed in to the account, and where nothing is asked.
+    password: Option<Field>,
+}
+
+impl<'a> VerifyPage<'a> {
+    fn new(page: &'a Page, token: &'a str, stage: Stage) -> Self {
+        Self { page, t: page.t(), csrf: page.csrf_token(None), token, stage, alert: None, password: None }
+    }
+
+    fn asking_password(mut self) -> Self {
+        let mut field = Field::new("password", "password", "current-password", self.t.get("field-password")).required();
+        field = field.hint(self.t.get("verify-password-hint"));
+        field.max_length = crate::passwords::MAX_BYTES;
+        self.password = Some(field);
+        self
+    }
 }
 
 fn shown(page: &Page, status: StatusCode, token: &str, stage: Stage) -> Response {
-    page.render(status, &VerifyPage { page, t: page.t(), csrf: page.csrf_token(None), token, stage })
+    page.render(status, &VerifyPage::new(page, token, stage))
+}
+
+/// The question that a link asks, to who is signed in here; `alert` tells why it is asked again.
+async fn ask(
+    page: &Page,
+    status: StatusCode,
+    token: &str,
+    signed_in: Option<UserId>,
+    alert: Option<String>,
+) -> Response {
+    let platform = &page.state().platform;
+    let found = async {
+        let mut conn = platform.db.read().await?;
+        look(&mut conn, platform, &PlainToken::presented(token.to_owned())).await
+    };
+    let (stage, known) = match found.await {
+        Ok(Some(Pending::Address { user_id, email })) => (Stage::AskAddress { email }, signed_in == Some(user_id)),
+        Ok(Some(Pending::SignUp { email, .. })) => (Stage::AskSignUp { email }, false),
+        Ok(None) => return shown(page, StatusCode::GONE, "", Stage::Dead),
+        Err(error) => return error::database(page, &error),
+    };
+    let mut asked = VerifyPage::new(page, token, stage);
+    if !known {
+        asked = asked.asking_password();
+    }
+    asked.alert = alert;
+    page.render(status, &asked)
+}
+
+/// Whose browser this is, if anyone's.
+async fn signed_in(page: &Page, session: &Session) -> Result<Option<UserId>, Box<Response>> {
+    match sessions::current(session, page.state()).await {
+        Ok(signed_in) => Ok(signed_in.map(|signed_in| signed_in.user_id)),
+        Err(error) => Err(Box::new(error::database(page, &error))),
+    }
 }
 
 #[derive(Deserialize)]
@@ -58,16 +117,10 @@ pub struct Link {
     token: String,
 }
 
-pub async fn show(State(state): State<AppState>, page: Page, Query(Link { token }): Query<Link>) -> Response {
-    let found = async {
-        let mut conn = state.platform.db.read().await?;
-        look(&mut conn, &state.platform, &PlainToken::presented(token.clone())).await
-    };
-    match found.await {
-        Ok(Some(Pending::Address { email })) => shown(&page, StatusCode::OK, &token, Stage::AskAddress { email }),
-        Ok(Some(Pending::SignUp { email, .. })) => shown(&page, StatusCode::OK, &token, Stage::AskSignUp { email }),
-        Ok(None) => shown(&page, StatusCode::GONE, "", Stage::Dead),
-        Err(error) => error::database(&page, &error),
+pub async fn show(page: Page, session: Session, Query(Link { token }): Query<Link>) -> Response {
+    match signed_in(&page, &session).await {
+        Ok(signed_in) => ask(&page, StatusCode::OK, &token, signed_in, None).await,
+        Err(response) => *response,
     }
 }
 
@@ -80,24 +133,34 @@ pub struct Answer {
     /// `confirm` (the default), `without_code` or `disown`.
     #[serde(default)]
     decision: String,
+    /// The one chosen at sign-up.
+    #[serde(default)]
+    password: String,
 }
 
 pub async fn submit(
     State(state): State<AppState>,
     mut page: Page,
+    session: Session,
+    ip: ClientIp,
     headers: HeaderMap,
     sent: Result<Form<Answer>, FormRejection>,
 ) -> Response {
-    let Ok(Form(Answer { csrf, token, decision })) = sent else { return error::malformed(&page) };
+    let Ok(Form(Answer { csrf, token, decision, password })) = sent else { return error::malformed(&page) };
     page.at("/verify-email", &[("token", token.as_str())]);
     if let Err(response) = page.check_form(&headers, &csrf, None) {
         return response;
     }
+    let signed_in = match signed_in(&page, &session).await {
+        Ok(signed_in) => signed_in,
+        Err(response) => return *response,
+    };
     let secret = PlainToken::presented(token.clone());
     let done = match decision.as_str() {
         "disown" => disown(&state, &secret).await.map(|()| Stage::Disowned),
         "" | "confirm" | "without_code" => {
-            confirm(&state, &secret, decision == "without_code").await.map(|confirmed| match confirmed {
+            let asker = Asker { ip: &ip, signed_in, password: &password };
+            confirm(&state, &secret, &asker, decision == "without_code").await.map(|confirmed| match confirmed {
                 Confirmed::Address { .. } => Stage::AddressProved,
                 Confirmed::Account { .. } => Stage::SignedUp,
             })
@@ -108,8 +171,20 @@ pub async fn submit(
         Ok(stage) => shown(&page, StatusCode::OK, "", stage),
         Err(ConfirmError::CodeRefused(refusal)) => {
             let reason = page.t().get(refusal_message(refusal));
-            shown(&page, StatusCode::UNPROCESSABLE_ENTITY, &token, Stage::CodeRefused { reason })
+            let refused = VerifyPage::new(&page, &token, Stage::CodeRefused { reason }).asking_password();
+            page.render(StatusCode::UNPROCESSABLE_ENTITY, &refused)
         }
+        Err(ConfirmError::WrongPassword) => {
+            let alert = page.t().get("verify-password-wrong");
+            ask(&page, StatusCode::UNPROCESSABLE_ENTITY, &token, signed_in, Some(alert)).await
+        }
+        Err(ConfirmError::Limited(limited)) => {
+            let alert = page.t().get("verify-limited");
+            let mut response = ask(&page, StatusCode::TOO_MANY_REQUESTS, &token, signed_in, Some(alert)).await;
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after_header(limited.retry_after));
+            response
+        }
+        Err(ConfirmError::Busy(after)) => error::unavailable(&page, after),
         Err(ConfirmError::Taken) => shown(&page, StatusCode::CONFLICT, "", Stage::Taken),
         Err(ConfirmError::Invalid) => shown(&page, StatusCode::GONE, "", Stage::Dead),
         Err(ConfirmError::Db(error)) => error::database(&page, &error),

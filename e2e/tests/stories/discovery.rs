@@ -30,7 +30,7 @@ async fn both_documents_list_what_works__rfc8414_2(world: World) {
         }
         let methods = strings(&document["code_challenge_methods_supported"]);
         assert_eq!(methods, ["S256"]);
-        let page = anon.get(document["service_documentation"].as_str().unwrap()).await;
+        let page = world.visitor().open(document["service_documentation"].as_str().unwrap()).await.page();
         assert_eq!(page.status, 200);
     }
     anon.get(openid["userinfo_endpoint"].as_str().unwrap()).await.is_problem(401, "");
@@ -158,7 +158,7 @@ async fn both_services_document_themselves(world: World) {
                 if !["GET", "POST", "PATCH", "DELETE", "PUT"].contains(&method.as_str()) {
                     continue;
                 }
-                let url = format!("{service}{}", path.replace('{', "").replace('}', ""));
+                let url = format!("{service}{}", path.replace(['{', '}'], ""));
                 let status = Answer::to(world.anon().request(method.clone(), &url)).await.status;
                 assert!(status < 500 && status != 404 && status != 405, "{method} {url}: {status}");
             }

@@ -15,14 +15,14 @@ mod visitor;
 
 mod app_library;
 mod apps;
-// mod browser; // TEMP: the file does not exist yet
+mod browser;
 mod command_line;
-// mod crash; // TEMP: the file does not exist yet
+mod crash;
 mod customer;
 mod discovery;
 mod expiry;
 mod machines;
-// mod outages; // TEMP: the file does not exist yet
+mod outages;
 mod races;
 mod signup;
-// mod tour; // TEMP: the file does not exist yet
+mod tour;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::json;
 use shared::clock::Clock;
 use shared::outbound::Outbound;
 use shared::testing::Scratch;
@@ -11,6 +12,10 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
+
+use crate::actor::Actor;
+use crate::app::App;
+use crate::world::{ALL_SCOPES, PASSWORD, capitalised};
 
 /// The path of one of our programs, freshly built.
 pub async fn binary(name: &str) -> PathBuf {
@@ -111,4 +116,44 @@ pub fn free_ports() -> [u16; 3] {
 /// An HTTP client.
 pub fn http() -> reqwest::Client {
     Outbound::new::<&str>(&[], Clock::system()).expect("an HTTP client").trusted().clone()
+}
+
+impl Standalone {
+    /// Someone without a token.
+    pub fn anon(&self) -> Actor {
+        Actor {
+            http: http(),
+            auth_url: self.auth_url.clone(),
+            api_url: self.api_url.clone(),
+            id: String::new(),
+            email: String::new(),
+            token: None,
+        }
+    }
+
+    /// A person who has just signed up, with a token for everything.
+    pub async fn person(&self, name: &str) -> Actor {
+        let email = format!("{name}@example.com");
+        let form = json!({ "email": email, "password": PASSWORD, "given_name": capitalised(name) });
+        self.anon().post("/api/v1/signup", form).await.is(201);
+        self.signed_in(&email).await
+    }
+
+    /// The person with this address, with a fresh token from the demo command line.
+    pub async fn signed_in(&self, email: &str) -> Actor {
+        let mut actor = self.anon();
+        let cli = App {
+            auth_url: self.auth_url.clone(),
+            http: actor.http.clone(),
+            client_id: "demo-cli".to_owned(),
+            secret: None,
+            redirect_uri: String::new(),
+        };
+        let answer = cli.password(email, PASSWORD, ALL_SCOPES).await.is(200);
+        actor.token = Some(answer["access_token"].as_str().expect("an access token").to_owned());
+        let me = actor.get("/api/v1/me").await.is(200);
+        actor.id = me["id"].as_str().expect("an account has an id").to_owned();
+        actor.email = email.to_owned();
+        actor
+    }
 }

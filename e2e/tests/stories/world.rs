@@ -1,7 +1,6 @@
 //! A world of its own for each story: both services and the demo app in this process, on free loopback ports, over a
 //! fresh store, on a clock that can be moved.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use auth_server::clients::{self, ClientMetadata, NewClient};
@@ -10,7 +9,6 @@ use reqwest::Client;
 use serde_json::json;
 use shared::Platform;
 use shared::clock::Clock;
-use shared::config::Config;
 use shared::ids::ClientId;
 use shared::outbound::Outbound;
 use shared::random::Random;
@@ -63,8 +61,6 @@ macro_rules! on_both_stores {
 pub struct World {
     pub auth_url: String,
     pub api_url: String,
-    pub demo_url: String,
-    pub config: Arc<Config>,
     /// The authorization server's; for what only an operator can do.
     pub platform: Platform,
     pub scratch: Scratch,
@@ -138,8 +134,7 @@ impl World {
             secret: None,
             redirect_uri: String::new(),
         };
-        let mut world =
-            Self { auth_url, api_url, demo_url, config, platform, scratch, cli, outbound, _stop: stop, services };
+        let mut world = Self { auth_url, api_url, platform, scratch, cli, outbound, _stop: stop, services };
         world.until_ready().await;
         world
     }
@@ -279,6 +274,6 @@ pub fn cli_client() -> NewClient {
     client
 }
 
-fn capitalised(name: &str) -> String {
+pub fn capitalised(name: &str) -> String {
     name[..1].to_uppercase() + &name[1..]
 }

@@ -55,9 +55,38 @@ async fn who_asked_not_to_be_mailed_is_not_mailed() {
         execute!(&mut tx, "INSERT INTO mail_objections (email_hash, created_at) VALUES ($1, $2)", hash, world.now())
             .unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(ann.invite(&ann.email, "FRIEND@example.org").await.status, 202);
-        assert_eq!(world.count(MAILS).await, 0);
+        // Nor under another name of the same mailbox.
+        for friend in ["FRIEND@example.org", "friend+again@example.org"] {
+            assert_eq!(ann.invite(&ann.email, friend).await.status, 202);
+            assert_eq!(world.count(MAILS).await, 0, "{friend}");
+        }
         assert_eq!(ann.invite(&ann.email, "another@example.org").await.status, 202);
+        assert_eq!(world.count(MAILS).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn before_an_address_is_confirmed_its_owner_invites_nobody_and_nobody_is_mailed_their_code() {
+    on_each_store(|world| async move {
+        let (ann, bob) = (world.person("Ann").await, world.person("Bob").await);
+        ann.new_code().await;
+        bob.new_code().await;
+        world.execute("UPDATE users SET email_verified_at = NULL WHERE id = $1", ann.id()).await;
+
+        for referrer in [&ann.email, &bob.email, &"no@example.com".to_owned()] {
+            let answer = ann.invite(referrer, "friend@example.org").await;
+            assert_eq!((answer.status, answer.problem().as_str()), (403, "email-unverified"), "{referrer}");
+            assert!(answer.text("detail").contains("confirm"), "{answer:?}");
+        }
+        assert_eq!(world.count(ROWS).await, 0);
+
+        for other in [bob.clone(), world.service()] {
+            let answer = other.invite(&ann.email, "friend@example.org").await;
+            assert_eq!((answer.status, answer.body), (202, json!({ "status": "accepted" })));
+        }
+        assert_eq!((world.count(MAILS).await, world.count(ROWS).await), (0, 2));
+        assert_eq!(world.service().invite(&bob.email, "friend@example.org").await.status, 202);
         assert_eq!(world.count(MAILS).await, 1);
     })
     .await;
@@ -110,8 +139,15 @@ async fn a_caller_an_address_and_a_day_have_their_limits() {
     })
     .await;
     on_each_store_with(&[("INVITATIONS__PER_DAY", "2")], |world| async move {
-        assert_eq!(send(&world, 3, |n| format!("f{n}@example.org")).await, [202, 202, 429]);
-        assert_eq!(send(&world, 1, |n| format!("g{n}@example.org")).await, [429], "whoever asks");
+        let ann = world.person("Ann").await;
+        for n in 0..3 {
+            let answer = ann.invite("nobody@example.com", &format!("e{n}@example.org")).await;
+            assert_eq!(answer.status, 202, "what sends nothing does not count");
+        }
+        assert_eq!(send(&world, 3, |n| format!("f{n}@example.org")).await, [202; 3]);
+        assert_eq!(world.count(MAILS).await, 2, "the third is dropped, and nobody is told");
+        assert_eq!(send(&world, 1, |n| format!("g{n}@example.org")).await, [202]);
+        assert_eq!(world.count(MAILS).await, 2, "whoever asks");
     })
     .await;
     on_each_store_with(&[("INVITATIONS__PER_ADDRESS_PER_DAY", "2")], |world| async move {

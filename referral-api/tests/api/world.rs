@@ -176,14 +176,14 @@ impl World {
         self.platform.random.uuid_v4().simple().to_string()[..10].to_owned()
     }
 
-    /// A person with an account and a token for everything a person may do.
+    /// A person with an account, a confirmed address and a token for everything a person may do.
     pub async fn person(&self, given_name: &str) -> Actor {
         let email = Email::parse(&format!("{}-{}@example.com", given_name.to_lowercase(), self.unique())).unwrap();
         let id = UserId::new(&self.platform.random, &self.platform.clock);
         let user = NewUser {
             id,
             email: email.clone(),
-            email_verified_at: None,
+            email_verified_at: Some(self.now()),
             given_name: Some(given_name.to_owned()),
             family_name: None,
             locale: Some("en".into()),

@@ -17,45 +17,58 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
 #[derive(Clone, Copy)]
-struct Deadlines {
+struct Bounds {
     /// A new connection must bring its first request's headers by then (slowloris).
     first_headers: Duration,
     /// Between requests: longer than proxies keep idle connections (nginx 60 s), so that it is they who close them and
     /// never send a request into a connection just closed.
     next_headers: Duration,
+    /// An answer of which the client takes nothing for so long is given up, with its connection.
+    write_progress: Duration,
     /// What requests under way get once the service is told to stop.
     grace: Duration,
+    /// Connections at a time; those beyond wait to be accepted.
+    connections: usize,
 }
 
-const DEADLINES: Deadlines = Deadlines {
+const BOUNDS: Bounds = Bounds {
     first_headers: Duration::from_secs(10),
     next_headers: Duration::from_secs(75),
+    write_progress: Duration::from_secs(30),
     grace: Duration::from_secs(10),
+    connections: 10_000,
 };
 
 /// Serves `router` on `listener` until `shutdown` completes, then lets requests under way finish, for ten seconds at
 /// most.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    serve_with(DEADLINES, listener, router, shutdown).await
+    serve_with(BOUNDS, listener, router, shutdown).await
 }
 
 async fn serve_with(
-    deadlines: Deadlines,
+    bounds: Bounds,
     listener: TcpListener,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let graceful = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
+    let places = Arc::new(Semaphore::new(bounds.connections));
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(connection(deadlines, stream, peer, router.clone(), graceful.watcher()));
+            accepted = accept(&listener, &places) => match accepted {
+                Ok((place, stream, peer)) => {
+                    let connection = connection(bounds, stream, peer, router.clone(), graceful.watcher());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => pause_after(error).await,
             },
@@ -64,15 +77,27 @@ async fn serve_with(
         }
     }
     drop(listener);
-    if tokio::time::timeout(deadlines.grace, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(bounds.grace, graceful.shutdown()).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests did not finish in time and are cut off");
     }
     Ok(())
 }
 
-async fn connection(deadlines: Deadlines, stream: TcpStream, peer: SocketAddr, router: Router, watcher: Watcher) {
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((place, stream, peer))
+}
+
+async fn connection(bounds: Bounds, stream: TcpStream, peer: SocketAddr, router: Router, watcher: Watcher) {
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    let mut stream = Box::pin(TimeoutStream::new(stream));
+    stream.as_mut().set_write_timeout_pinned(Some(bounds.write_progress));
     let began = Arc::new(AtomicBool::new(false));
     let begins = began.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
@@ -82,12 +107,12 @@ async fn connection(deadlines: Deadlines, stream: TcpStream, peer: SocketAddr, r
     });
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(deadlines.next_headers)
+        .header_read_timeout(bounds.next_headers)
         .serve_connection(TokioIo::new(stream), service);
     let mut http = pin!(watcher.watch(http));
     let ended = tokio::select! {
         ended = &mut http => ended,
-        () = tokio::time::sleep(deadlines.first_headers) => {
+        () = tokio::time::sleep(bounds.first_headers) => {
             if !began.load(Ordering::Relaxed) {
                 return;
             }
@@ -119,10 +144,12 @@ mod tests {
 
     use super::*;
 
-    const QUICK: Deadlines = Deadlines {
+    const QUICK: Bounds = Bounds {
         first_headers: Duration::from_millis(100),
         next_headers: Duration::from_millis(300),
+        write_progress: Duration::from_millis(400),
         grace: Duration::from_millis(400),
+        connections: 3,
     };
 
     async fn start(router: Router) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<io::Result<()>>) {
@@ -192,5 +219,57 @@ mod tests {
         stop.send(()).unwrap();
         tokio::time::timeout(Duration::from_secs(5), server).await.expect("it stops").unwrap().unwrap();
         assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_its_answers_loses_its_connection() {
+        let router = Router::new().route("/", get(async || "x".repeat(32 << 20)));
+        let (address, _stop, _server) = start(router).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+        sleep(QUICK.write_progress * 3).await;
+        // What is left in the buffers on the way can still be read; the rest never comes.
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_secs(5), read).await.expect("it is closed");
+        assert!(answer.len() < 32 << 20, "{}", answer.len());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_slowly_gets_its_whole_answer() {
+        let (address, _stop, _server) = start(Router::new().route("/", get(async || "x".repeat(8 << 20)))).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await.unwrap();
+        let (mut part, mut total) = (vec![0; 1 << 20], 0);
+        loop {
+            sleep(QUICK.write_progress / 16).await;
+            match stream.read(&mut part).await.unwrap() {
+                0 => break,
+                read => total += read,
+            }
+        }
+        assert!(total > 8 << 20, "{total}");
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_bound_wait_for_a_place() {
+        let router = Router::new()
+            .route("/", get(async || "fine"))
+            .route("/wait", get(async || std::future::pending::<()>().await));
+        let (address, _stop, _server) = start(router).await;
+        let mut crowd = vec![];
+        for _ in 0..QUICK.connections {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+            crowd.push(stream);
+        }
+        let mut next = TcpStream::connect(address).await.unwrap();
+        next.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+        let mut answer = [0; 1024];
+        let early = tokio::time::timeout(Duration::from_millis(100), next.read(&mut answer)).await;
+        assert!(early.is_err(), "there is no place");
+        crowd.pop();
+        let read = tokio::time::timeout(Duration::from_secs(5), next.read(&mut answer)).await.expect("a place");
+        assert!(read.unwrap() > 0);
     }
 }

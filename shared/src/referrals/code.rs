@@ -106,6 +106,11 @@ impl ReferralCode {
         }
     }
 
+    /// Could this code, as shown, have been drawn? Any other was chosen by its owner, who may mean it to say something.
+    pub fn looks_drawn(shown: &str) -> bool {
+        shown.len() == DRAWN_LENGTH && shown.bytes().all(|b| ALPHABET.contains(&b))
+    }
+
     /// Takes a code that its owner chose.
     pub fn vanity(text: &str) -> Result<Self, VanityError> {
         let text = text.trim();
@@ -138,6 +143,7 @@ mod tests {
         let random = Random::seeded(7);
         for _ in 0..1000 {
             let code = ReferralCode::draw(&random);
+            assert!(ReferralCode::looks_drawn(&code.shown));
             assert_eq!(code.shown.len(), 8);
             assert!(code.shown.bytes().all(|b| ALPHABET.contains(&b)));
             assert_eq!(CodeKey::fold(&code.shown.to_lowercase()), Some(code.key));

@@ -21,6 +21,7 @@ fault-password-short = { $n ->
    *[other] The password needs at least { $n } characters.
 }
 fault-password-long = This password is too long.
+fault-password-common = This password is easily guessed. Use a few words in a row instead.
 fault-name = A name has up to { $n } characters and no web or email address in it.
 fault-locale = This language is not known.
 
@@ -87,15 +88,18 @@ logout-stay = Stay signed in
 verify-title = Confirm your address
 verify-address-title = Is this your address?
 verify-address-text = An account was opened with it. Confirm that the account is yours.
+verify-password-hint = The one you chose when you signed up. If you have never chosen one, it was not you.
+verify-password-wrong = This is not the password that was chosen at sign-up. Check it and try again. If it was not you who signed up, say so below.
+verify-limited = Too many attempts. Wait a while and try again.
 verify-address-submit = Yes, confirm
 verify-disown = I did not open it
 verify-disown-hint = If you did not open this account, say so, and we remove it.
 verify-signup-title = Complete your sign-up
-verify-signup-text = Somebody signed up with this address. If it was you, one click is left.
+verify-signup-text = Somebody signed up with this address. If it was you, enter the password you chose.
 verify-signup-submit = Create my account
 verify-disown-signup = It was not me
 verify-code-title = Your referral code no longer works
-verify-code-text = You can create your account without it.
+verify-code-text = You can create your account without it. Enter your password once more.
 verify-code-submit = Create my account without a code
 verify-done-title = Confirmed
 verify-done-text = Thank you. This address is yours, and we know it now.

@@ -7,6 +7,7 @@ use shared::email::Email;
 use shared::fetch_optional;
 use shared::ids::{PendingSignupId, UserId};
 use shared::outbox::Job;
+use shared::referrals::code::ReferralCode;
 use shared::referrals::store::active_of;
 use shared::secret::PlainToken;
 use shared::users;
@@ -105,8 +106,8 @@ impl Outside {
         Ok(Some(Prepared { to, occasion: Occasion::AlreadyRegistered, link: self.url("/login") }))
     }
 
-    /// Not without an active code, not for people who do not want to be found by their address, and not to people who
-    /// do not want to be invited.
+    /// Not without an active code, not for people who have not proved their address or do not want to be found by it,
+    /// and not to people who do not want to be invited.
     async fn invitation(&self, referrer: UserId, email: &str) -> Result<Option<Prepared>, DbError> {
         let platform = &self.platform;
         let Ok(to) = Email::parse(email) else { return Ok(None) };
@@ -114,13 +115,16 @@ impl Outside {
         if unsubscribe::has_objected(&mut conn, &unsubscribe::hash(platform, &to)).await? {
             return Ok(None);
         }
-        let user = users::by_id(&mut conn, referrer).await?.filter(|user| user.discoverable);
+        let user = users::by_id(&mut conn, referrer).await?;
+        let user = user.filter(|user| user.discoverable && user.email_verified_at.is_some());
         let code = active_of(&mut conn, referrer).await?.filter(|code| code.is_usable(platform.clock.now()));
         let (Some(user), Some(code)) = (user, code) else { return Ok(None) };
         let link = format!("{}?ref={}", self.url("/signup"), code.code);
         let occasion = Occasion::Invitation {
             name: user.display_name().and_then(|name| name::presentable(&name)),
-            code: code.code,
+            // A code of one's own wording is in the link, where nobody reads it: up to 32 characters shown large could
+            // be an advertisement.
+            code: Some(code.code).filter(|code| ReferralCode::looks_drawn(code)),
             expires_at: code.expires_at,
             unsubscribe: unsubscribe::link(platform, &to),
         };

@@ -38,8 +38,19 @@ fn token(mail: &str) -> PlainToken {
     PlainToken::presented(&rest[..43])
 }
 
+async fn prove(platform: &Platform, user: UserId) {
+    let mut tx = platform.db.begin().await.unwrap();
+    execute!(&mut tx, "UPDATE users SET email_verified_at = $2 WHERE id = $1", user, platform.clock.now()).unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Proves the referrer's address and gives them a code.
 async fn code_of(platform: &Platform, referrer: UserId) -> String {
-    let code = ReferralCode::draw(&platform.random);
+    prove(platform, referrer).await;
+    give_code(platform, referrer, ReferralCode::draw(&platform.random)).await
+}
+
+async fn give_code(platform: &Platform, referrer: UserId, code: ReferralCode) -> String {
     let expires_at = platform.clock.now() + TimeDelta::days(30);
     let mut tx = platform.db.begin().await.unwrap();
     store::create(&mut tx, platform, referrer, &code, expires_at, Some(1)).await.unwrap().unwrap();
@@ -113,9 +124,7 @@ async fn an_address_that_was_confirmed_meanwhile_gets_no_mail() {
     each_store(|platform| async move {
         let user = account(&platform, "ann@example.com").await;
         enqueue(&platform, Job::VerifyEmail { user_id: user, locale: "en".into() }).await;
-        let mut tx = platform.db.begin().await.unwrap();
-        execute!(&mut tx, "UPDATE users SET email_verified_at = $2 WHERE id = $1", user, platform.clock.now()).unwrap();
-        tx.commit().await.unwrap();
+        prove(&platform, user).await;
         work(&outside(&platform)).await;
         assert!(written(&platform).is_empty() && waiting(&platform).await.is_empty());
     })
@@ -186,8 +195,10 @@ async fn an_invitation_shows_who_invites_the_code_and_a_way_out() {
         let mut tx = platform.db.begin().await.unwrap();
         unsubscribe::object(&mut tx, &platform, &hash).await.unwrap();
         tx.commit().await.unwrap();
-        invite(&outside, ann, "friend@example.com", "en").await;
-        assert_eq!(written(&platform).len(), 1);
+        for alias in ["friend@example.com", "friend+1@example.com"] {
+            invite(&outside, ann, alias, "en").await;
+            assert_eq!(written(&platform).len(), 1, "{alias}");
+        }
         invite(&outside, ann, "other@example.com", "ru").await;
         assert_eq!(written(&platform).len(), 2);
         assert!(waiting(&platform).await.is_empty());
@@ -227,6 +238,37 @@ async fn an_invitation_is_not_sent_without_a_code_that_works_or_against_the_refe
         invite(&outside, ann, "friend@example.com", "en").await;
         assert!(written(&platform).is_empty(), "expired");
         assert!(waiting(&platform).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_invites_before_their_own_address_is_proved() {
+    each_store(|platform| async move {
+        let outside = outside(&platform);
+        let ann = account(&platform, "ann@example.com").await;
+        give_code(&platform, ann, ReferralCode::draw(&platform.random)).await;
+        invite(&outside, ann, "friend@example.com", "en").await;
+        assert!(written(&platform).is_empty() && waiting(&platform).await.is_empty());
+        prove(&platform, ann).await;
+        invite(&outside, ann, "friend@example.com", "en").await;
+        assert_eq!(written(&platform).len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_of_ones_own_wording_stands_in_the_link_alone() {
+    each_store(|platform| async move {
+        let outside = outside(&platform);
+        let ann = account(&platform, "ann@example.com").await;
+        prove(&platform, ann).await;
+        give_code(&platform, ann, ReferralCode::vanity("BUY-PILLS-AT-EVIL-COM").unwrap()).await;
+        invite(&outside, ann, "friend@example.com", "en").await;
+        let mail = last(&platform);
+        let link = "http://127.0.0.1:8080/signup?ref=BUY-PILLS-AT-EVIL-COM";
+        assert!(mail.contains(link), "{mail}");
+        assert!(!mail.replace(link, "").contains("PILLS"), "{mail}");
     })
     .await;
 }
