@@ -236,7 +236,7 @@ settings! {
         signups_per_minute: u64 = "30";
         /// Sign-ins and password grants a minute.
         signins_per_minute: u64 = "60";
-        /// Failed sign-ins a minute for one account, from anywhere.
+        /// Failed sign-ins a minute for one account from one address. From anywhere together it is 200 a day.
         failures_per_account_per_minute: u64 = "10";
         /// Authorization requests a minute.
         authorizations_per_minute: u64 = "300";

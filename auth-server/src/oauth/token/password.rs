@@ -51,6 +51,10 @@ pub async fn issue(
     };
     let mut tx = platform.db.begin().await?;
     let reference = grants::insert_grant(&mut tx, platform, client, user.id, None, &details).await?;
+    // Between the check and this transaction the account may have been handed over to whoever proved its address.
+    if !signin::still_holds(&mut tx, &user).await? {
+        return Err(OAuthError::invalid_grant("the email address or the password is wrong"));
+    }
     let parts = Parts { details: details.clone(), code: None, reference: Some(reference) };
     let nowhere = "urn:referris:no-redirect".parse().map_err(|_| broken())?;
     let grant = grants::to_oxide(user.id, client, nowhere, reference.expires_at, parts).ok_or_else(broken)?;
