@@ -41,6 +41,11 @@ impl Scratch {
         let dir = std::env::temp_dir().join(format!("referris-test-{unique}"));
         let mut settings = vec![("REFERRIS__DATA_DIR".to_owned(), dir.display().to_string())];
         if store == Store::Server {
+            // Not silently where they must be: a test that did not run proves nothing.
+            assert!(
+                std::env::var_os("REFERRIS_BIN_DIR").is_none() || std::env::var_os("TEST_DATABASE_URL").is_some(),
+                "cargo xtask test names both servers"
+            );
             let server = std::env::var("TEST_DATABASE_URL").ok()?;
             let redis = std::env::var("TEST_REDIS_URL").ok()?;
             let name = format!("referris_{unique}");

@@ -8,7 +8,14 @@ use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 
+use lettre::message::Mailbox;
+use tracing_subscriber::EnvFilter;
+
 use super::keys::{Config, KEYS, Key, SECTIONS};
+use crate::outbound::AllowList;
+use crate::secret::MasterKey;
+
+type SmtpTransport = lettre::AsyncSmtpTransport<lettre::Tokio1Executor>;
 
 /// Names that other tools use for some of our keys.
 const PLAIN_NAMES: &[(&str, &str)] = &[
@@ -267,6 +274,31 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
             wrong(key, format!("{value} is too large; at most 1000000"));
         }
     }
+    // What a service would refuse when it starts is told here, with everything else. No secret is repeated.
+    if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| config.database_url().starts_with(scheme)) {
+        wrong(
+            "database.url",
+            "unknown scheme; write postgres://user:password@host/name or sqlite:///path/file.db".into(),
+        );
+    }
+    if config.redis.url.as_ref().is_some_and(|url| redis::Client::open(url.expose()).is_err()) {
+        wrong("redis.url", "is not usable; write redis://host:6379 or rediss://user:password@host:6379".into());
+    }
+    if config.smtp.url.as_ref().is_some_and(|url| SmtpTransport::from_url(url.expose()).is_err()) {
+        wrong("smtp.url", "is not usable; write smtps://user:password@host or smtp://host:587?tls=required".into());
+    }
+    if config.smtp.from.parse::<Mailbox>().is_err() {
+        wrong("smtp.from", "is not a sender; write Name <address@example.com>".into());
+    }
+    if config.keys.master_key.as_ref().is_some_and(|key| MasterKey::parse(key.expose()).is_err()) {
+        wrong("keys.master_key", "must be 32 bytes in base64; make one with `openssl rand -base64 32`".into());
+    }
+    if EnvFilter::builder().parse(&config.log.filter).is_err() {
+        wrong("log.filter", "is not a filter; write info, or info,sqlx=warn".into());
+    }
+    if let Err(error) = AllowList::parse(&config.outbound.allow) {
+        wrong("outbound.allow", error.to_string());
+    }
     if config.tokens.code_seconds > 600 {
         wrong("tokens.code_seconds", "a code may live 600 seconds at most (RFC 6749 §4.1.2)".into());
     }
@@ -335,6 +367,20 @@ mod tests {
         std::fs::remove_file(path).unwrap();
         let error = load_from(None, env(&[("REFERRIS__VERIFICATION__API_KEY_FILE", "/nonexistent/x")])).unwrap_err();
         assert_eq!(error.0[0].key, "verification.api_key_file");
+    }
+
+    #[test]
+    fn what_a_service_would_refuse_at_its_start_is_told_by_the_check() {
+        let pairs = [
+            ("DATABASE_URL", "mysql://ann:s3cret@x"),
+            ("REDIS_URL", "s3cret"),
+            ("REFERRIS__KEYS__MASTER_KEY", "s3cret"),
+            ("REFERRIS__LOG__FILTER", "a=b=c"),
+            ("REFERRIS__OUTBOUND__ALLOW", "[\"zz zz\"]"),
+        ];
+        let error = load_from(None, env(&pairs)).unwrap_err();
+        assert_eq!(error.0.len(), pairs.len(), "{error}");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 
     #[test]

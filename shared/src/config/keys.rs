@@ -271,7 +271,7 @@ settings! {
         /// addresses, instead of flagging the account afterwards.
         inline: bool = "false";
     }
-    /// Enrichment of new accounts.
+    /// Enrichment of new accounts, once their address is confirmed.
     enrichment: Enrichment {
         /// `auto` (Clearbit when it has a key, else Hunter when it has one), `clearbit`, `hunter` or `off`.
         provider: EnrichmentProvider = "\"auto\"";
