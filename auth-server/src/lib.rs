@@ -19,6 +19,7 @@ pub mod sweeper;
 use anyhow::Context;
 use axum::Router;
 use shared::Platform;
+use shared::http::Listener;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -44,15 +45,24 @@ pub fn router(state: AppState) -> Router {
 }
 
 /// Serves until `shutdown` completes, then lets requests under way finish. Starts the outbox worker, the sweeper and
-/// the key rotation, and stops them.
+/// the key rotation, and stops them. Besides `listener` there is `auth.mtls_listen`, if it is configured.
 ///
 /// # Errors
-/// When the database or the signing keys can't be used.
+/// When the database, the signing keys or the TLS certificate can't be used.
 pub async fn serve(
     platform: Platform,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    let config = &platform.config;
+    let mut listeners = vec![Listener::open(listener, config.auth_tls())?];
+    // The same routes for clients that show certificates, at an address where browsers never come.
+    if let Some(address) = config.auth.mtls_listen {
+        let tcp = TcpListener::bind(address).await.with_context(|| {
+            format!("{address} can't be listened on; is something else there? Change auth.mtls_listen")
+        })?;
+        listeners.push(Listener::open(tcp, config.auth_mtls())?);
+    }
     platform.revocations.refresh(&platform.db, platform.clock.now()).await.context("reading the revocations")?;
     let state = AppState::new(platform.clone()).await?;
     let (stop, stopped) = watch::channel(false);
@@ -62,7 +72,7 @@ pub async fn serve(
         sweeper::spawn(platform.clone(), stopped.clone()),
         outside::spawn(&state, stopped),
     ];
-    let served = shared::http::serve(listener, router(state), shutdown).await;
+    let served = shared::http::serve_all(listeners, router(state), shutdown).await;
     let _ = stop.send(true);
     for task in background {
         let _ = task.await;

@@ -1,6 +1,8 @@
 //! Browser sessions: who is signed in here. Only sign-in makes one; a visitor without it leaves no row. The database is
 //! the truth, the cache stands in front of it, and the session's key is stored nowhere, only its hash.
 
+mod relying_parties;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -21,10 +23,17 @@ use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{self, Error as StoreError};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 
+pub use relying_parties::RelyingParty;
+
 use crate::AppState;
+
+/// `acr` where nobody signed in (OpenID Connect Core §2: not even level 1 of ISO/IEC 29115).
+pub const ACR_NONE: &str = "0";
 
 /// How a sign-in by password alone is named in `acr` and, by RFC 8176, in `amr`.
 pub const ACR_PASSWORD: &str = "urn:referris:acr:password";
+/// Every `acr` that a sign-in here can have.
+pub const ACR_VALUES: &[&str] = &[ACR_PASSWORD];
 pub const AMR_PASSWORD: &str = "pwd";
 
 /// The one thing a session holds.
@@ -136,12 +145,12 @@ pub async fn sign_in(
     Ok(signed_in)
 }
 
-/// Signs out: this session ends, and so do the tokens that carry its `sid`.
-pub async fn sign_out(session: &Session, state: &AppState) -> Result<Option<SignedIn>, DbError> {
-    let before = current(session, state).await?;
-    if let Some(before) = &before {
+/// Signs out: this session ends, and so do the tokens that carry its `sid`. Returns the clients that knew of it.
+pub async fn sign_out(session: &Session, state: &AppState) -> Result<Vec<RelyingParty>, DbError> {
+    let mut parties = vec![];
+    if let Some(before) = current(session, state).await? {
         let mut tx = state.platform.db.begin().await?;
-        end(&mut tx, &state.platform, before.sid).await?;
+        parties = end(&mut tx, &state.platform, before.sid).await?;
         shared::audit::record(
             &mut tx,
             &state.platform,
@@ -152,24 +161,31 @@ pub async fn sign_out(session: &Session, state: &AppState) -> Result<Option<Sign
         )
         .await?;
         tx.commit().await?;
+        state.outside.wake();
     }
     if session.id().is_some() {
         session.flush().await.map_err(session_error)?;
     }
-    Ok(before)
+    Ok(parties)
 }
 
 /// Ends a session in the caller's transaction: its row, the access tokens that carry its `sid`, and the grants made in
 /// it. A grant with `offline_access` was given to outlast the session (OpenID Connect Core §11, Back-Channel Logout
-/// §2.7): it goes on without the `sid`.
-pub async fn end(tx: &mut Tx, platform: &Platform, sid: SessionId) -> Result<(), DbError> {
-    execute!(tx, "DELETE FROM browser_sessions WHERE sid = $1", sid)?;
+/// §2.7): it goes on without the `sid`. The clients that knew of the session are told, and returned; none when it was
+/// over already.
+pub async fn end(tx: &mut Tx, platform: &Platform, sid: SessionId) -> Result<Vec<RelyingParty>, DbError> {
+    let rows = execute!(tx, "DELETE FROM browser_sessions WHERE sid = $1", sid)?;
+    let parties = relying_parties::of_session(tx, sid).await?;
     let grants: Vec<(GrantId, Json<Value>)> = fetch_all!(
         tx,
         (GrantId, Json<Value>),
         "SELECT id, details FROM grants WHERE sid = $1 AND revoked_at IS NULL",
         sid
     )?;
+    // Two tabs may sign out at once: one of them finds nothing left.
+    if rows == 0 && grants.is_empty() {
+        return Ok(vec![]);
+    }
     for (grant, Json(details)) in grants {
         if is_offline(&details) {
             execute!(tx, "UPDATE grants SET sid = NULL WHERE id = $1", grant)?;
@@ -178,14 +194,20 @@ pub async fn end(tx: &mut Tx, platform: &Platform, sid: SessionId) -> Result<(),
             execute!(tx, "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", grant, now)?;
         }
     }
-    revoke(tx, platform, Kind::Session, &sid.to_string()).await
+    relying_parties::tell(tx, platform, &parties).await?;
+    revoke(tx, platform, Kind::Session, &sid.to_string()).await?;
+    Ok(parties)
 }
 
-/// Ends every session and grant of an account, in the caller's transaction; later ones are not touched.
+/// Ends every session and grant of an account, in the caller's transaction; later ones are not touched. Every client
+/// that knew the account is told.
 pub async fn end_all_of(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result<(), DbError> {
     let sessions: Vec<(Option<SessionId>,)> =
         fetch_all!(tx, (Option<SessionId>,), "DELETE FROM browser_sessions WHERE user_id = $1 RETURNING sid", user_id)?;
-    for sid in sessions.into_iter().filter_map(|(sid,)| sid) {
+    let sessions: Vec<SessionId> = sessions.into_iter().filter_map(|(sid,)| sid).collect();
+    let parties = relying_parties::of_account(tx, user_id, &sessions).await?;
+    relying_parties::tell(tx, platform, &parties).await?;
+    for sid in sessions {
         revoke(tx, platform, Kind::Session, &sid.to_string()).await?;
     }
     let grants: Vec<(GrantId,)> = fetch_all!(

@@ -24,6 +24,9 @@ const GRACE: TimeDelta = TimeDelta::hours(2);
 /// How long the audit's events are kept.
 const AUDIT: TimeDelta = TimeDelta::days(365);
 
+/// How long a client is kept that is known by a document and has no grant.
+const DOCUMENTS: TimeDelta = TimeDelta::days(30);
+
 /// Sweeps until `stop` turns true. Several instances may sweep at once.
 pub fn spawn(platform: Platform, stop: watch::Receiver<bool>) -> JoinHandle<()> {
     every(INTERVAL, stop, move || {
@@ -43,14 +46,14 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
     let now = platform.clock.now();
     let mut total = 0;
     macro_rules! sweep {
-        ($($table:literal $key:literal $before:expr;)*) => {$(
+        ($($table:literal $key:literal $before:expr $(, $and:literal)?;)*) => {$(
             loop {
                 let mut tx = platform.db.begin().await?;
                 let rows = execute!(
                     &mut tx,
                     concat!(
                         "DELETE FROM ", $table, " WHERE ", $key, " IN (SELECT ", $key, " FROM ", $table,
-                        " WHERE expires_at <= $1 LIMIT $2)"
+                        " WHERE expires_at <= $1 ", $($and,)? " LIMIT $2)"
                     ),
                     $before,
                     BATCH
@@ -67,13 +70,35 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
     sweep! {
         "refresh_tokens" "token_hash" now;
         "authorization_codes" "code_hash" now - GRACE;
-        "grants" "id" now;
+        // A session that was renewed by signing in again still has to know whom to tell of its end.
+        "grants" "id" now, "AND (sid IS NULL OR NOT EXISTS (SELECT 1 FROM browser_sessions s WHERE s.sid = grants.sid))";
         "authorization_requests" "id" now - GRACE;
         "browser_sessions" "id_hash" now;
         "pending_signups" "id" now;
         "email_verifications" "token_hash" now;
         "cache_invalidations" "cache_key" now;
         "idempotency_keys" "key_hash" now;
+        "pushed_requests" "uri_hash" now;
+        "device_authorizations" "id" now - GRACE;
+        "initial_access_tokens" "token_hash" now;
+        "used_proofs" "id_hash" now;
+    }
+    // Clients that strangers brought by their URL, once nobody uses them. With them goes what people consented to.
+    loop {
+        let mut tx = platform.db.begin().await?;
+        let rows = execute!(
+            &mut tx,
+            "DELETE FROM clients WHERE client_id IN (SELECT c.client_id FROM clients c \
+             WHERE c.document_expires_at <= $1 AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = c.client_id) \
+             LIMIT $2)",
+            now - DOCUMENTS,
+            BATCH
+        )?;
+        tx.commit().await?;
+        total += rows;
+        if rows < BATCH.unsigned_abs() {
+            break;
+        }
     }
     loop {
         let mut tx = platform.db.begin().await?;

@@ -65,6 +65,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let router = router(&config, client, Clock::system())?;
+    let listener = shared::http::Listener::open(listener, config.demo_tls())?;
     shared::http::serve(listener, router, shutdown).await.context("the demo app's listener")
 }
 

@@ -20,7 +20,7 @@ use shared::referrals::store::{self, CodeRow};
 use shared::{audit, users};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::bearer::{Bearer, Person, ReadCodes, WriteCodes, account_gone};
+use crate::access::{Caller, Person, ReadCodes, WriteCodes, account_gone};
 use crate::paging::{Page, Position};
 use crate::state::AppState;
 
@@ -155,6 +155,10 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let platform = state.platform();
     let (expires_at, chosen) = check(&new, &state)?;
+    if !caller.token.may_create(new.code.as_deref(), new.max_uses) {
+        let detail = "the token's authorization_details allow another code, or fewer uses";
+        return Err(Problem::forbidden().with_detail(detail));
+    }
     let user = caller.user;
     let request = serde_json::to_vec(&new).map_err(|_| Problem::internal())?;
     let key = Idempotent::from_headers(&headers, &["POST /v1/referral-codes", &user.to_string()], &request)?;
@@ -185,7 +189,7 @@ pub async fn create(
                     return Err(Problem::conflict("code-taken", "somebody has or had this code").with_error(taken));
                 }
             }
-            Err(DbError::ForeignKeyViolation(_)) => return Err(account_gone(&state)),
+            Err(DbError::ForeignKeyViolation(_)) => return Err(account_gone(&caller.token, &state)),
             Err(error) => return Err(error.into()),
         }
     }
@@ -367,7 +371,7 @@ pub async fn delete(
 )]
 pub async fn lookup(
     State(state): State<AppState>,
-    caller: Bearer<ReadCodes>,
+    caller: Caller<ReadCodes>,
     Query(query): Query<LookupQuery>,
 ) -> Result<Json<FoundCode>, Problem> {
     let platform = state.platform();
@@ -375,7 +379,7 @@ pub async fn lookup(
         .map_err(|reason| Problem::validation([FieldError::query("email", reason.to_string())]))?;
     // Whoever may look addresses up must not be able to try a list of them.
     let max = platform.config.limits.lookups_per_minute;
-    platform.limits.check("lookup", caller.token.subject.as_bytes(), max, MINUTE).await?;
+    platform.limits.check("lookup", caller.token.counted_as().as_bytes(), max, MINUTE).await?;
     match discoverable_code(&state, &email).await?.1 {
         Some(row) => {
             Ok(Json(FoundCode { share_url: share_url(&row.code, &state), code: row.code, expires_at: row.expires_at }))

@@ -7,22 +7,30 @@ use shared::config::Config;
 use shared::docs_ui::{self, OAuth, Options};
 use shared::problem::Problem;
 use utoipa::ToSchema;
-use utoipa::openapi::security::{AuthorizationCode, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, AuthorizationCode, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityRequirement,
+    SecurityScheme,
+};
 use utoipa::openapi::tag::{Tag, TagBuilder};
 use utoipa::openapi::{
     ComponentsBuilder, ContactBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref,
     RefOr, Response, ResponseBuilder, Schema, ServerBuilder,
 };
 
-use crate::bearer::{ADMIN_SCOPE, ReadCodes, ReadReferrals, Scope, WriteCodes};
+use crate::access::{ADMIN_SCOPE, ReadCodes, ReadReferrals, Scope, WriteCodes};
 use crate::codes::NewCode;
 
 /// The client as which Swagger UI signs people in.
 const SWAGGER_CLIENT: &str = "swagger-ui";
 
+/// DPoP among the ways to authorize. OpenAPI has no name for such a scheme, so it is described by its header.
+const DPOP_SCHEME: &str = "with-proof";
+
 /// The OpenAPI document of this API as configured.
 pub fn openapi(config: &Config) -> OpenApi {
-    crate::routes(config).into_openapi()
+    crate::routes(config, None).into_openapi()
 }
 
 /// The document without its operations.
@@ -40,12 +48,17 @@ pub(crate) fn base(config: &Config) -> OpenApi {
         .bearer_format("at+jwt")
         .description(Some("An access token (RFC 9068) got by other means"))
         .build();
+    let proof = ApiKeyValue::with_description(
+        "DPoP",
+        "A DPoP proof (RFC 9449 §4), for an access token that is bound to its key and comes as `Authorization: DPoP …`",
+    );
     let mut problems = vec![];
     Problem::schemas(&mut problems);
     let components = ComponentsBuilder::new()
         .security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([Flow::AuthorizationCode(code)])))
         // Named so that it comes after the one that people without a token want.
         .security_scheme("token", SecurityScheme::Http(bearer))
+        .security_scheme(DPOP_SCHEME, SecurityScheme::ApiKey(ApiKey::Header(proof)))
         .schema_from::<Problem>()
         .schemas_from_iter(problems)
         .build();
@@ -95,10 +108,17 @@ pub(crate) fn describe_common_answers(openapi: &mut OpenApi) {
         let operations = [&mut path.get, &mut path.post, &mut path.delete];
         for operation in operations.into_iter().flatten().filter(|operation| operation.security.is_some()) {
             let takes_a_body = operation.request_body.is_some();
+            let alternatives = operation.security.get_or_insert_default();
+            alternatives.push(SecurityRequirement::new(DPOP_SCHEME, Vec::<String>::new()));
             let answers = &mut operation.responses.responses;
             for (status, description, only_with_body) in [
                 ("400", "The request can't be read", false),
-                ("401", "No access token, or one that is not valid", false),
+                (
+                    "401",
+                    "No access token, one that is not valid, no proof of the key it is bound to, or a sign-in that is not \
+                     enough; `WWW-Authenticate` says which",
+                    false,
+                ),
                 ("403", "The token lacks the scope, or the caller may not", false),
                 ("413", "The body is larger than 64 KiB", true),
                 ("415", "The body is not application/json", true),
@@ -106,16 +126,29 @@ pub(crate) fn describe_common_answers(openapi: &mut OpenApi) {
                 ("503", "The service can't answer just now; come back after `Retry-After`", false),
             ] {
                 if takes_a_body || !only_with_body {
-                    answers.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(description)));
+                    answers.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(status, description)));
                 }
             }
         }
     }
 }
 
-fn problem(description: &str) -> Response {
+fn problem(status: &str, description: &str) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    ResponseBuilder::new().description(description).content(shared::problem::MEDIA_TYPE, content).build()
+    let mut response = ResponseBuilder::new().description(description).content(shared::problem::MEDIA_TYPE, content);
+    let text = |description: &str| {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        HeaderBuilder::new().description(Some(description)).schema(Some(text)).build()
+    };
+    if status == "401" {
+        response = response
+            .header(
+                "WWW-Authenticate",
+                text("A challenge for each scheme, `Bearer` and `DPoP` (RFC 6750, 9449, 9470, 9728)"),
+            )
+            .header("DPoP-Nonce", text("The nonce for the next DPoP proof (RFC 9449 §9), when there was one"));
+    }
+    response.build()
 }
 
 /// `/openapi.json`, `/docs` and `/redoc`.

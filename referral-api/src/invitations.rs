@@ -19,7 +19,7 @@ use shared::users::{self, User};
 use shared::{Platform, audit, fetch_all};
 use utoipa::ToSchema;
 
-use crate::bearer::{AccessToken, Bearer, ReadCodes, token_needed};
+use crate::access::{AccessToken, Caller, Invite, token_needed};
 use crate::codes::discoverable_code;
 use crate::state::AppState;
 
@@ -64,7 +64,7 @@ pub struct Accepted {
 )]
 pub async fn create(
     State(state): State<AppState>,
-    caller: Option<Bearer<ReadCodes>>,
+    caller: Option<Caller<Invite>>,
     ip: ClientIp,
     headers: HeaderMap,
     Json(new): Json<NewInvitation>,
@@ -78,7 +78,7 @@ pub async fn create(
         proved(platform, user).await?;
     }
     let caller = match &token {
-        Some(token) => token.subject.clone(),
+        Some(token) => token.counted_as(),
         None => ip.to_string(),
     };
     let (referrer, friend) = check(&new)?;
@@ -91,7 +91,7 @@ pub async fn create(
         }
     }
     let bucket = ip.bucket();
-    let counted_by = token.as_ref().map_or(bucket.as_slice(), |token| token.subject.as_bytes());
+    let counted_by = if token.is_some() { caller.as_bytes() } else { bucket.as_slice() };
     let address_may_be_mailed = within_limits(platform, counted_by, &friend).await?;
 
     let (referrer, code) = discoverable_code(&state, &referrer).await?;

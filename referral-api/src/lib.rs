@@ -1,8 +1,9 @@
 //! The referral API: validates the authorization server's access tokens; referral codes, referrals, invitations.
 
-pub mod bearer;
+pub mod access;
 pub mod code_cache;
 pub mod codes;
+mod cors;
 mod docs;
 pub mod invitations;
 pub mod jwks;
@@ -14,9 +15,10 @@ mod state;
 use std::future::Future;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use shared::Platform;
 use shared::config::Config;
-use shared::http::{health, layers, no_store};
+use shared::http::{Listener, health, layers, no_store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
@@ -28,7 +30,7 @@ pub use state::AppState;
 /// Everything this service answers.
 pub fn router(state: AppState) -> Router {
     let platform = state.platform().clone();
-    let (api, openapi) = routes(&platform.config).split_for_parts();
+    let (api, openapi) = routes(&platform.config, Some(&state)).split_for_parts();
     let pages = docs::pages(&openapi, &platform.config, platform.clock.now());
     let ready = {
         let state = state.clone();
@@ -41,15 +43,20 @@ pub fn router(state: AppState) -> Router {
     layers(router, &platform)
 }
 
-/// The routes with their descriptions.
-pub(crate) fn routes(config: &Config) -> OpenApiRouter<AppState> {
-    let private = OpenApiRouter::with_openapi(docs::base(config))
+/// The routes with their descriptions; without a `state` only these count.
+pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> {
+    let mut private = OpenApiRouter::with_openapi(docs::base(config))
         .routes(routes!(codes::create, codes::list))
         .routes(routes!(codes::lookup))
         .routes(routes!(codes::get, codes::delete))
         .routes(routes!(referrals::list))
         .routes(routes!(invitations::create))
         .layer(no_store());
+    if let Some(state) = state {
+        private = private.layer(from_fn_with_state(state.clone(), access::hand_out_nonce));
+    }
+    // Outermost, so that what refuses can be read in a browser too.
+    let private = private.layer(cors::layer());
     let mut all = private.routes(routes!(metadata::get));
     docs::describe_common_answers(all.get_openapi_mut());
     all
@@ -70,6 +77,7 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    let listener = Listener::open(listener, platform.config.api_tls())?;
     // Before the first request: a token that was revoked while nothing ran must not pass. A database that is still
     // starting must not keep the service from starting, and without it no token passes either.
     if let Err(error) = platform.revocations.refresh(&platform.db, platform.clock.now()).await {

@@ -65,7 +65,7 @@ async fn main() -> ExitCode {
             answer(cli.json, &json!({ "valid": true, "mistakes": [] }), "The configuration is fine.");
             Ok(())
         }
-        Command::Healthcheck => process::healthcheck(config.api.listen)
+        Command::Healthcheck => process::healthcheck(config.api.listen, config.api_tls().is_some())
             .await
             .map(|()| answer(cli.json, &json!({ "ready": true }), "Ready."))
             .map_err(Into::into),

@@ -5,9 +5,12 @@ use axum::extract::State;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use axum::response::IntoResponse;
 use serde::Serialize;
+use shared::config::Config;
+use shared::dpop;
+use shared::jose::name_of;
 use utoipa::ToSchema;
 
-use crate::bearer::{ADMIN_SCOPE, ReadCodes, ReadReferrals, Scope, WriteCodes};
+use crate::access::{ADMIN_SCOPE, ReadCodes, ReadReferrals, Scope, WriteCodes};
 use crate::state::AppState;
 
 /// Metadata of this protected resource.
@@ -26,6 +29,21 @@ pub struct ResourceMetadata {
     resource_name: &'static str,
     #[schema(example = "https://api.example.com/docs/")]
     resource_documentation: String,
+    /// What DPoP proofs may be signed with (RFC 9449).
+    #[schema(example = json!(["ES256", "EdDSA", "PS256", "RS256"]))]
+    dpop_signing_alg_values_supported: [&'static str; 4],
+    /// Must every access token be bound to a DPoP key?
+    #[schema(example = false)]
+    dpop_bound_access_tokens_required: bool,
+    /// Does it know access tokens that are bound to a client certificate (RFC 8705)? Absent where no certificate arrives.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false, example = true)]
+    tls_client_certificate_bound_access_tokens: bool,
+}
+
+/// Can a client's certificate reach us: over our own listener, or from a trusted proxy?
+fn sees_client_certificates(config: &Config) -> bool {
+    config.api_tls().is_some_and(|tls| tls.request_client_certificates) || config.client_certificate_header().is_some()
 }
 
 /// Where tokens for this API come from
@@ -44,6 +62,9 @@ pub async fn get(State(state): State<AppState>) -> impl IntoResponse {
         bearer_methods_supported: vec!["header"],
         resource_name: "Referris referral API",
         resource_documentation: config.api.public_url.join("/docs/"),
+        dpop_signing_alg_values_supported: dpop::ALGORITHMS.map(name_of),
+        dpop_bound_access_tokens_required: config.api.require_dpop,
+        tls_client_certificate_bound_access_tokens: sees_client_certificates(config),
     };
     ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (CACHE_CONTROL, "public, max-age=300")], Json(metadata))
 }

@@ -11,7 +11,7 @@ use shared::referrals::store::{self, ReferralRow};
 use shared::users;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::bearer::{ADMIN_SCOPE, Person, ReadReferrals};
+use crate::access::{ADMIN_SCOPE, Person, ReadReferrals};
 use crate::paging::{Page, Position};
 use crate::state::AppState;
 
@@ -131,13 +131,10 @@ pub async fn list(
 
 /// Whose referrals are asked for, if the caller may see them. Who may not is not told whether the account exists.
 async fn whose(state: &AppState, caller: &Person<ReadReferrals>, id: &str) -> Result<UserId, Problem> {
-    if id == "me" {
+    if caller.is(id) {
         return Ok(caller.user);
     }
     let referrer: UserId = id.parse().map_err(|_| Problem::not_found())?;
-    if referrer == caller.user {
-        return Ok(referrer);
-    }
     let forbidden = || Problem::forbidden().with_detail("these are another person's referrals");
     if !caller.token.has_scope(ADMIN_SCOPE) {
         return Err(forbidden());

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::Platform;
 use shared::db::DbError;
+use shared::dpop::Nonces;
 use shared::ids::UserId;
+use shared::{Platform, subjects};
 
 use crate::code_cache::CodeCache;
 use crate::jwks::KeySet;
@@ -13,6 +14,8 @@ use crate::jwks::KeySet;
 /// How long an account that was found is taken to exist. Its deletion lists it as revoked, which takes effect within a
 /// second; this is for tokens of accounts that are gone for other reasons (a database put back).
 const KNOWN_FOR: Duration = Duration::from_secs(5);
+/// The same for whose a pairwise subject identifier is, which never changes; that the account exists is asked besides.
+const SUBJECT_FOR: Duration = Duration::from_secs(60);
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ struct Inner {
     keys: KeySet,
     codes: CodeCache,
     known_users: moka::future::Cache<UserId, ()>,
+    pairwise_subjects: moka::future::Cache<String, UserId>,
+    nonces: Nonces,
 }
 
 impl AppState {
@@ -31,7 +36,9 @@ impl AppState {
         let keys = KeySet::new(platform.config.jwks_url(), platform.outbound.trusted().clone(), platform.clock.clone());
         let codes = CodeCache::new(platform.clone());
         let known_users = moka::future::Cache::builder().max_capacity(10_000).time_to_live(KNOWN_FOR).build();
-        Self(Arc::new(Inner { platform, keys, codes, known_users }))
+        let pairwise_subjects = moka::future::Cache::builder().max_capacity(10_000).time_to_live(SUBJECT_FOR).build();
+        let nonces = Nonces::new(&platform.master_key);
+        Self(Arc::new(Inner { platform, keys, codes, known_users, pairwise_subjects, nonces }))
     }
 
     pub fn platform(&self) -> &Platform {
@@ -46,6 +53,25 @@ impl AppState {
     /// Referral codes, through the cache.
     pub fn codes(&self) -> &CodeCache {
         &self.0.codes
+    }
+
+    /// The nonces of DPoP proofs.
+    pub fn nonces(&self) -> &Nonces {
+        &self.0.nonces
+    }
+
+    /// Whose pairwise subject identifier is it?
+    pub(crate) async fn pairwise_subject(&self, subject: &str) -> Result<Option<UserId>, DbError> {
+        if let Some(user) = self.0.pairwise_subjects.get(subject).await {
+            return Ok(Some(user));
+        }
+        let mut conn = self.platform().db.read().await?;
+        let found = subjects::resolve(&mut conn, subject).await?;
+        drop(conn);
+        if let Some(user) = found {
+            self.0.pairwise_subjects.insert(subject.to_owned(), user).await;
+        }
+        Ok(found)
     }
 
     /// Is there such an account?

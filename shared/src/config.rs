@@ -6,6 +6,8 @@
 
 mod check;
 mod keys;
+mod tls;
 
 pub use check::{ConfigError, Mistake, load, load_from};
 pub use keys::*;
+pub use tls::TlsSettings;

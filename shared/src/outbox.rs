@@ -1,7 +1,7 @@
-//! Work that a transaction asks for and that is done after its commit: mails, email checks, enrichment. A row here is
+//! Work that a transaction asks for and that is done after its commit: mails, email checks, enrichment, logout tokens. A row here is
 //! the promise; a crash between the commit and the work loses nothing.
 //!
-//! Rows hold no secrets: a mail's link is made when the mail is made.
+//! Rows hold no secrets: a mail's link is made when the mail is made, a logout token when it is sent.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Tx};
-use crate::ids::{PendingSignupId, UserId};
+use crate::ids::{ClientId, PendingSignupId, SessionId, UserId};
 use crate::platform::Platform;
 use crate::{execute, fetch_all};
 
@@ -29,6 +29,8 @@ pub enum Job {
     CheckEmail { user_id: UserId },
     /// Ask Clearbit or Hunter who a new person is.
     Enrich { user_id: UserId },
+    /// Tell a client that a session, or with no `sid` every session, of this person is over (Back-Channel Logout §2.5).
+    BackchannelLogout { client_id: ClientId, user_id: UserId, sid: Option<SessionId> },
 }
 
 impl Job {
@@ -38,6 +40,7 @@ impl Job {
             Self::Invitation { .. } => "mail",
             Self::CheckEmail { .. } => "email_check",
             Self::Enrich { .. } => "enrichment",
+            Self::BackchannelLogout { .. } => "backchannel_logout",
         }
     }
 
@@ -49,12 +52,17 @@ impl Job {
             | Self::CheckEmail { user_id }
             | Self::Enrich { user_id } => Some(*user_id),
             Self::Invitation { referrer_id, .. } => Some(*referrer_id),
-            Self::ConfirmSignup { .. } => None,
+            // A client is told of the end of an account that is gone by then.
+            Self::ConfirmSignup { .. } | Self::BackchannelLogout { .. } => None,
         }
     }
 
     fn lifetime(&self) -> TimeDelta {
-        TimeDelta::days(3)
+        match self {
+            // Whoever could not be told for a day has long had to look for itself.
+            Self::BackchannelLogout { .. } => TimeDelta::days(1),
+            _ => TimeDelta::days(3),
+        }
     }
 }
 

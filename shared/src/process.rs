@@ -4,8 +4,11 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::http::tls::connector_to_ourselves;
 
 /// Completes on Ctrl-C and SIGTERM.
 pub async fn shutdown_signal() {
@@ -26,21 +29,20 @@ pub async fn shutdown_signal() {
     tokio::select! { () = interrupt => {}, () = terminate => {} }
 }
 
-/// `GET /readyz` by hand: a health check must not need a client library, nor an image a shell.
+/// `GET /readyz` by hand: a health check must not need a client library, nor an image a shell. Over TLS whatever
+/// certificate is shown will do, since its names are not `listen`'s.
 ///
 /// # Errors
 /// When nothing answers within five seconds, or the answer is not 200.
-pub async fn healthcheck(listen: SocketAddr) -> io::Result<()> {
-    let mut address = listen;
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-    }
+pub async fn healthcheck(listen: SocketAddr, tls: bool) -> io::Result<()> {
+    let address = reachable(listen);
     let ask = async {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-        let mut reply = vec![];
-        stream.take(4096).read_to_end(&mut reply).await?;
-        Ok::<_, io::Error>(reply)
+        let stream = TcpStream::connect(address).await?;
+        if !tls {
+            return ask(stream).await;
+        }
+        let name = ServerName::IpAddress(address.ip().into());
+        ask(connector_to_ourselves()?.connect(name, stream).await?).await
     };
     let reply = tokio::time::timeout(Duration::from_secs(5), ask)
         .await
@@ -49,4 +51,31 @@ pub async fn healthcheck(listen: SocketAddr) -> io::Result<()> {
         return Err(io::Error::other(format!("{address} answers, and is not ready")));
     }
     Ok(())
+}
+
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<Vec<u8>> {
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut reply = vec![];
+    stream.take(4096).read_to_end(&mut reply).await?;
+    Ok(reply)
+}
+
+/// Where a listener is reached from this machine: "everywhere" is not an address to call.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everywhere_is_reached_on_this_machine() {
+        assert_eq!(reachable("0.0.0.0:1".parse().unwrap()), "127.0.0.1:1".parse().unwrap());
+        assert_eq!(reachable("[::]:1".parse().unwrap()), "[::1]:1".parse().unwrap());
+        assert_eq!(reachable("10.0.0.1:1".parse().unwrap()), "10.0.0.1:1".parse().unwrap());
+    }
 }

@@ -2,6 +2,8 @@
 //! `TEST_DATABASE_URL` (a server where databases may be created) and `TEST_REDIS_URL` are set, as `cargo xtask test`
 //! does.
 
+pub mod certificates;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

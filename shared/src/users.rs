@@ -1,6 +1,9 @@
 //! The accounts table, as both services read it. Only the authorization server writes it.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use utoipa::ToSchema;
 
 use crate::db::{Conn, DbError, Tx};
 use crate::email::Email;
@@ -20,8 +23,59 @@ pub struct User {
     pub locale: Option<String>,
     pub role: String,
     pub discoverable: bool,
+    pub profile: Json<Profile>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+/// Standard claims (OpenID Connect Core §5.1) that have no column of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Profile {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub middle_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nickname: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preferred_username: Option<String>,
+    /// URL of a page about the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub website: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gender: Option<String>,
+    /// `YYYY-MM-DD`, `0000-MM-DD` or `YYYY`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub birthdate: Option<String>,
+    /// IANA time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zoneinfo: Option<String>,
+    /// E.164. Nobody has verified it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+}
+
+/// A postal address (OpenID Connect Core §5.1.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Address {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formatted: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub street_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locality: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postal_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
 }
 
 /// What a sign-up knows of a person.
@@ -54,7 +108,7 @@ pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>, DbError>
         conn,
         User,
         "SELECT id, email, email_key, email_canonical, email_verified_at, given_name, family_name, locale, role, \
-         discoverable, created_at, updated_at FROM users WHERE id = $1",
+         discoverable, profile, created_at, updated_at FROM users WHERE id = $1",
         id
     )
 }
@@ -65,7 +119,7 @@ pub async fn by_email(conn: &mut Conn, email_key: &str) -> Result<Option<User>, 
         conn,
         User,
         "SELECT id, email, email_key, email_canonical, email_verified_at, given_name, family_name, locale, role, \
-         discoverable, created_at, updated_at FROM users WHERE email_key = $1",
+         discoverable, profile, created_at, updated_at FROM users WHERE email_key = $1",
         email_key
     )
 }

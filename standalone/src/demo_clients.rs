@@ -2,7 +2,7 @@
 //! derived from the master key: stable across restarts, different on every installation, stored nowhere in the clear.
 
 use anyhow::{Context, Result};
-use auth_server::clients::{ClientMetadata, NewClient, ensure};
+use auth_server::clients::{ClientMetadata, NewClient, Origin, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use demo_app::DemoClient;
@@ -69,13 +69,13 @@ fn client(id: &str, name: &str, grants: &[&str], scopes: &[&str], auth_method: &
         client_id: Some(ClientId(id.to_owned())),
         name: name.to_owned(),
         first_party: false,
+        origin: Origin::Operator,
         metadata: ClientMetadata {
             redirect_uris: vec![],
             grant_types: owned(grants),
             scopes: owned(scopes),
             token_endpoint_auth_method: auth_method.to_owned(),
-            require_pkce: true,
-            id_token_signed_response_alg: "RS256".to_owned(),
+            ..ClientMetadata::default()
         },
     })
 }

@@ -1,6 +1,6 @@
 //! Starting the three, telling when they answer, stopping them together.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use shared::Platform;
 use shared::config::Config;
-use shared::telemetry;
+use shared::{process, telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -56,7 +56,7 @@ pub async fn run(file: Option<&Path>) -> Result<()> {
     let mut announced = false;
     let ended = loop {
         tokio::select! {
-            () = until_ready(&platform), if !announced => {
+            () = until_ready(&config), if !announced => {
                 announced = true;
                 banner::print(&config);
             }
@@ -107,38 +107,27 @@ async fn listen(key: &str, address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Returns once both services say that they can serve.
-async fn until_ready(platform: &Platform) {
-    for address in [platform.config.auth.listen, platform.config.api.listen] {
-        let url = format!("http://{}/readyz", reachable(address));
-        loop {
-            let answer = platform.outbound.trusted().get(&url).send().await;
-            if answer.is_ok_and(|a| a.status().is_success()) {
-                break;
-            }
+async fn until_ready(config: &Config) {
+    let services = [(config.auth.listen, config.auth_tls()), (config.api.listen, config.api_tls())];
+    for (address, tls) in services {
+        while process::healthcheck(address, tls.is_some()).await.is_err() {
             sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-/// Where a listener is reached from this machine: "everywhere" is not an address to call.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// Do the public URLs lead to these listeners, as far as can be told? On one machine without a proxy they are the same
 /// address, and forgetting one of the two keys is the usual mistake.
 pub fn mismatches(config: &Config) -> Vec<String> {
     let mut found = vec![];
-    for (section, listen, url) in
-        [("auth", config.auth.listen, &config.auth.public_url), ("api", config.api.listen, &config.api.public_url)]
-    {
+    for (section, listen, url, tls) in [
+        ("auth", config.auth.listen, &config.auth.public_url, config.auth_tls()),
+        ("api", config.api.listen, &config.api.public_url, config.api_tls()),
+    ] {
         let port = url.as_str().rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-        if !url.is_https() && port.unwrap_or(80) != listen.port() {
+        let default = if url.is_https() { 443 } else { 80 };
+        // A URL with https and a listener without have a proxy between them.
+        if url.is_https() == tls.is_some() && port.unwrap_or(default) != listen.port() {
             found.push(format!("{section}.public_url is {url}, but {section}.listen is {listen}"));
         }
     }
@@ -161,12 +150,5 @@ mod tests {
         let moved = [("REFERRIS__AUTH__LISTEN".to_owned(), "127.0.0.1:9080".to_owned())];
         assert_eq!(mismatches(&shared::config::load_from(None, moved).unwrap()).len(), 1);
         assert!(mismatches(&shared::config::load_from(None, []).unwrap()).is_empty());
-    }
-
-    #[test]
-    fn everywhere_is_reached_on_this_machine() {
-        assert_eq!(reachable("0.0.0.0:1".parse().unwrap()), "127.0.0.1:1".parse().unwrap());
-        assert_eq!(reachable("[::]:1".parse().unwrap()), "[::1]:1".parse().unwrap());
-        assert_eq!(reachable("10.0.0.1:1".parse().unwrap()), "10.0.0.1:1".parse().unwrap());
     }
 }

@@ -53,5 +53,16 @@ for (const input of document.querySelectorAll("input[data-copy]")) {
   input.after(button);
 }
 
+// Once every app has heard of the sign-out, it goes on; without a script, and for those that do not answer, the page
+// itself goes on after a few seconds.
+for (const onward of document.querySelectorAll("a[data-onward]")) {
+  const frames = [...document.querySelectorAll(".frames iframe")];
+  // A frame may have finished before this script began: give those a moment.
+  const heard = frames.map((frame) => new Promise((done) => frame.addEventListener("load", done, { once: true })));
+  Promise.race([Promise.all(heard), new Promise((late) => setTimeout(late, 4000))]).then(() =>
+    setTimeout(() => location.replace(onward.href), 700),
+  );
+}
+
 // Faults are read out and reached first.
 document.getElementById("faults")?.focus();

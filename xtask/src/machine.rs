@@ -2,6 +2,7 @@
 //! that the reader can install it.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
@@ -15,24 +16,36 @@ pub struct Program {
     packages: &'static [&'static str],
     /// The variable by which the tests are told where it is.
     pub variable: &'static str,
+    /// Arguments with which it must succeed, where its mere presence is not enough.
+    probe: &'static [&'static str],
 }
 
-pub const POSTGRES: Program = Program { names: &["postgres"], packages: &["postgresql"], variable: "POSTGRES" };
-pub const REDIS: Program =
-    Program { names: &["redis-server", "valkey-server"], packages: &["redis-server"], variable: "REDIS_SERVER" };
-pub const CHROMIUM: Program = Program {
-    names: &["chromium", "chromium-browser", "google-chrome"],
-    // Without a font the screenshots show pages without words.
-    packages: &["chromium", "fonts-liberation"],
-    variable: "CHROMIUM",
-};
-pub const CHROMEDRIVER: Program =
-    Program { names: &["chromedriver"], packages: &["chromium-driver"], variable: "CHROMEDRIVER" };
+pub const POSTGRES: Program = program(&["postgres"], &["postgresql"], "POSTGRES");
+pub const REDIS: Program = program(&["redis-server", "valkey-server"], &["redis-server"], "REDIS_SERVER");
+// Without a font the screenshots show pages without words.
+pub const CHROMIUM: Program =
+    program(&["chromium", "chromium-browser", "google-chrome"], &["chromium", "fonts-liberation"], "CHROMIUM");
+pub const CHROMEDRIVER: Program = program(&["chromedriver"], &["chromium-driver"], "CHROMEDRIVER");
 /// Both are what docs/tour.sh needs.
-pub const CURL: Program = Program { names: &["curl"], packages: &["curl"], variable: "CURL" };
-pub const PYTHON: Program = Program { names: &["python3"], packages: &["python3"], variable: "PYTHON3" };
+pub const CURL: Program = program(&["curl"], &["curl"], "CURL");
+/// With what makes virtual environments, for the client libraries from PyPI.
+pub const PYTHON: Program = Program {
+    probe: &["-c", "import ensurepip, venv"],
+    ..program(&["python3"], &["python3", "python3-venv"], "PYTHON3")
+};
+/// Where they are missing, or old, `clients` has others.
+pub const NODE: Program = program(&["node", "nodejs"], &["nodejs"], "NODE");
+pub const NPM: Program = program(&["npm"], &["npm"], "NPM");
+/// For `cargo xtask e2e --all` only.
+pub const GO: Program = program(&["go"], &["golang-go"], "GO");
+pub const JAVA: Program = program(&["java"], &["default-jdk-headless"], "JAVA");
+pub const MAVEN: Program = program(&["mvn"], &["maven"], "MAVEN");
 
 const ALL: [&Program; 6] = [&POSTGRES, &REDIS, &CHROMIUM, &CHROMEDRIVER, &CURL, &PYTHON];
+
+const fn program(names: &'static [&'static str], packages: &'static [&'static str], variable: &'static str) -> Program {
+    Program { names, packages, variable, probe: &[] }
+}
 
 /// Finds everything the tests start, installing what is missing, and tells `tests` where it is.
 pub async fn prepare(tests: &mut Command) -> Result<()> {
@@ -49,6 +62,12 @@ pub async fn prepare(tests: &mut Command) -> Result<()> {
 }
 
 impl Program {
+    fn works(&self, path: &Path) -> bool {
+        let mut probe = std::process::Command::new(path);
+        probe.args(self.probe).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.probe.is_empty() || probe.status().is_ok_and(|status| status.success())
+    }
+
     /// Its path: from its variable, from PATH, or, for PostgreSQL's server, from where Debian keeps it.
     ///
     /// # Errors
@@ -64,7 +83,8 @@ impl Program {
             folders.extend(postgres_folders(Path::new("/usr/lib/postgresql")));
         }
         let mut places = folders.iter().flat_map(|folder| self.names.iter().map(move |name| folder.join(name)));
-        places.find(|path| path.is_file()).with_context(|| {
+        let found = places.find(|path| path.is_file() && self.works(path));
+        found.with_context(|| {
             format!("{} is not on this machine; install it or set {} to its path", self.names[0], self.variable)
         })
     }

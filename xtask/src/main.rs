@@ -33,6 +33,9 @@ enum Chore {
     },
     /// Run only the end-to-end stories.
     E2e {
+        /// Also those of the client libraries in Go and Java, which need `go`, `java` and `mvn`.
+        #[arg(long)]
+        all: bool,
         /// Handed to the test binary: a filter, `--nocapture`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
@@ -63,7 +66,7 @@ enum Chore {
 async fn main() -> ExitCode {
     let outcome = match Args::parse().chore {
         Chore::Test { rest } => tests::all(&rest).await,
-        Chore::E2e { rest } => tests::stories(&rest).await,
+        Chore::E2e { all, rest } => tests::stories(all, &rest).await,
         Chore::Docs { check } => docs::run(check).await,
         Chore::Bench { cold, tests, dry_run } => bench::run_all(cold, tests, dry_run).await,
     };

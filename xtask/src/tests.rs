@@ -25,10 +25,16 @@ pub async fn all(rest: &[String]) -> Result<u8> {
     Ok(code)
 }
 
-/// The end-to-end stories alone.
-pub async fn stories(rest: &[String]) -> Result<u8> {
+/// The end-to-end stories alone; with `all`, those too that need what not every machine has.
+pub async fn stories(all: bool, rest: &[String]) -> Result<u8> {
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--test", "stories", "--"]).args(rest);
+    if all {
+        for program in [machine::GO, machine::JAVA, machine::MAVEN] {
+            tests.env(program.variable, program.find()?);
+        }
+        tests.arg("--include-ignored");
+    }
     with_servers(&target_dir().await?, tests).await
 }
 

@@ -27,7 +27,9 @@ pub const MAX_NAME: usize = 64;
 /// who signed up with its codes keep their accounts.
 pub async fn delete(tx: &mut Tx, platform: &Platform, user_id: UserId, why: &'static str) -> Result<(), DbError> {
     crate::sessions::end_all_of(tx, platform, user_id).await?;
-    revoke(tx, platform, Kind::User, &user_id.to_string()).await?;
+    for sub in shared::subjects::all_of(tx, user_id).await? {
+        revoke(tx, platform, Kind::User, &sub).await?;
+    }
     if platform.cache.keeps_entries()
         && let Some(code) = store::active_of(tx, user_id).await?
     {

@@ -10,11 +10,12 @@ use shared::db::{Conn, DbError};
 use shared::http::Json;
 use shared::ids::UserId;
 use shared::problem::{FieldError, Problem};
-use shared::users::{self, User};
+use shared::users::{self, Profile, User};
 use shared::{audit, execute, fetch_optional};
 use sqlx::types::Json as SqlJson;
 use utoipa::ToSchema;
 
+use super::profile::{self, Given, NewAddress};
 use crate::AppState;
 use crate::accounts::{self, Fault};
 use crate::protocol::bearer::{Caller, Challenge};
@@ -36,6 +37,9 @@ pub struct Me {
     family_name: Option<String>,
     #[schema(example = "en")]
     locale: Option<String>,
+    /// The standard claims that the person wrote themselves (OpenID Connect Core §5.1).
+    #[serde(flatten)]
+    profile: Profile,
     /// May others look up this person's referral code by email address?
     discoverable: bool,
     created_at: DateTime<Utc>,
@@ -97,10 +101,65 @@ pub struct Change {
     locale: Option<Option<String>>,
     #[serde(default)]
     discoverable: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 64)]
+    middle_name: Given,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 64)]
+    nickname: Given,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "ann", max_length = 64)]
+    preferred_username: Given,
+    /// The URL of a page about you.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "https://ann.example/about", max_length = 2048)]
+    profile: Given,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "https://ann.example/me.png", max_length = 2048)]
+    picture: Given,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "https://ann.example", max_length = 2048)]
+    website: Given,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "female", max_length = 64)]
+    gender: Given,
+    /// `YYYY-MM-DD`, `0000-MM-DD` (no year) or `YYYY`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "1990-05-17")]
+    birthdate: Given,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "Europe/Paris", max_length = 64)]
+    zoneinfo: Given,
+    /// In E.164.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "+14155550123", max_length = 16)]
+    phone_number: Given,
+    /// Replaces the whole address.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<NewAddress>)]
+    address: Option<Option<NewAddress>>,
+}
+
+impl Change {
+    /// The members that are kept in the profile, and what they are to become.
+    fn take_texts(&mut self) -> [(&'static str, Given); 10] {
+        [
+            ("middle_name", self.middle_name.take()),
+            ("nickname", self.nickname.take()),
+            ("preferred_username", self.preferred_username.take()),
+            ("profile", self.profile.take()),
+            ("picture", self.picture.take()),
+            ("website", self.website.take()),
+            ("gender", self.gender.take()),
+            ("birthdate", self.birthdate.take()),
+            ("zoneinfo", self.zoneinfo.take()),
+            ("phone_number", self.phone_number.take()),
+        ]
+    }
 }
 
 /// Tells `null` from absent.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -163,10 +222,11 @@ pub async fn show(State(state): State<AppState>, caller: Caller) -> Result<Json<
 pub async fn change(
     State(state): State<AppState>,
     caller: Caller,
-    Json(change): Json<Change>,
+    Json(mut change): Json<Change>,
 ) -> Result<Json<Me>, Failure> {
     may_write(&caller)?;
     let platform = &state.platform;
+    let (texts, address) = (change.take_texts(), change.address.take());
     let mut faults = vec![];
     let mut name = |given: Option<Option<String>>, fault: Fault| {
         given.map(|text| {
@@ -184,8 +244,10 @@ pub async fn change(
             None
         })
     });
-    if !faults.is_empty() {
-        return Err(Problem::validation(faults.into_iter().map(FieldError::from)).into());
+    let mut errors: Vec<FieldError> = faults.into_iter().map(FieldError::from).collect();
+    let profile_changes = profile::check(texts, address, &mut errors);
+    if !errors.is_empty() {
+        return Err(Problem::validation(errors).into());
     }
     let mut tx = platform.db.begin().await?;
     // One statement, so that two changes at once to different fields both hold.
@@ -205,7 +267,12 @@ pub async fn change(
         change.discoverable,
         platform.clock.now()
     )?;
-    let user = users::by_id(&mut tx, caller.user_id).await?.ok_or(Challenge::Invalid)?;
+    let mut user = users::by_id(&mut tx, caller.user_id).await?.ok_or(Challenge::Invalid)?;
+    if !profile_changes.is_empty() {
+        // The statement before locked the row: no other change comes between.
+        profile_changes.apply(&mut user.profile.0);
+        execute!(&mut tx, "UPDATE users SET profile = $2 WHERE id = $1", caller.user_id, SqlJson(&user.profile.0))?;
+    }
     let client = Some(&caller.client_id);
     audit::record(&mut tx, platform, "account.changed", Some(caller.user_id), client, serde_json::json!({})).await?;
     let me = describe(&mut tx, user).await?;
@@ -294,6 +361,7 @@ async fn describe(conn: &mut Conn, user: User) -> Result<Me, DbError> {
         given_name: user.given_name,
         family_name: user.family_name,
         locale: user.locale,
+        profile: user.profile.0,
         discoverable: user.discoverable,
         created_at: user.created_at,
         referred_by: referrer.map(|(given, family)| {

@@ -2,14 +2,17 @@
 
 mod docs;
 pub mod me;
+mod profile;
 pub mod signup;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
+use crate::protocol::dpop;
 
 pub use docs::openapi;
 
@@ -27,7 +30,8 @@ pub fn openapi_router() -> OpenApiRouter<AppState> {
 
 /// The routes, and the pages that document them.
 pub fn router(state: &AppState) -> Router<AppState> {
-    Router::from(openapi_router()).merge(docs::pages(state))
+    let routes = Router::from(openapi_router()).layer(from_fn_with_state(state.clone(), dpop::hand_out_nonce));
+    routes.merge(docs::pages(state))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tower::ServiceExt;
 
 use crate::AppState;
 use crate::accounts::testing::{PASSWORD, code_of, count, each_state, person};
-use crate::clients::{ClientMetadata, NewClient};
+use crate::clients::{ClientMetadata, NewClient, Origin};
 
 struct App {
     router: Router,
@@ -30,11 +30,15 @@ impl App {
             grant_types: vec!["password".into()],
             scopes: vec!["account:read".into(), "account:write".into()],
             token_endpoint_auth_method: "none".into(),
-            require_pkce: true,
-            id_token_signed_response_alg: "RS256".into(),
+            ..ClientMetadata::default()
         };
-        let client =
-            NewClient { client_id: Some("own-app".into()), name: "Own app".into(), first_party: true, metadata };
+        let client = NewClient {
+            client_id: Some("own-app".into()),
+            name: "Own app".into(),
+            first_party: true,
+            origin: Origin::Operator,
+            metadata,
+        };
         crate::clients::create(&state.platform, client).await.unwrap();
         Self { router: crate::router(state.clone()), token: None }
     }

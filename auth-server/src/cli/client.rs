@@ -1,13 +1,17 @@
-//! `auth-server client create | list | rotate-secret | delete`.
+//! `auth-server client create | list | rotate-secret | delete | initial-access-token …`.
 
-use anyhow::bail;
-use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
 use shared::Platform;
 use shared::ids::ClientId;
+use shared::jose::json::{Bounds, parse_object};
 
 use super::answer;
-use crate::clients::{self, Client, ClientMetadata, NewClient};
+use super::initial_access_token::{self, InitialAccessTokenCommand};
+use crate::clients::{self, Client, ClientMetadata, NewClient, Origin, Profile, SubjectType, Unknown};
 
 #[derive(Subcommand)]
 pub enum ClientCommand {
@@ -25,6 +29,9 @@ pub enum ClientCommand {
         /// The client's id.
         client_id: String,
     },
+    /// Tokens with which clients register themselves (RFC 7591).
+    #[command(subcommand)]
+    InitialAccessToken(InitialAccessTokenCommand),
 }
 
 #[derive(Args)]
@@ -44,50 +51,157 @@ pub struct Create {
     /// Where codes may be sent; compared character by character. Repeatable.
     #[arg(long = "redirect-uri", value_name = "URI")]
     redirect_uris: Vec<String>,
-    /// A grant it may use: authorization_code, refresh_token, client_credentials or password. Repeatable.
-    #[arg(long = "grant", value_name = "GRANT", required = true)]
+    /// A grant it may use, by its registered name: authorization_code, refresh_token, client_credentials, password,
+    /// urn:ietf:params:oauth:grant-type:device_code… Repeatable.
+    #[arg(long = "grant", value_name = "GRANT")]
     grants: Vec<String>,
     /// A scope it may ask for, and gets when it asks for none. Repeatable.
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// How it authenticates: client_secret_basic, client_secret_post or none. Default: client_secret_basic, or none
-    /// with --public.
+    /// How it authenticates, by the registered name: client_secret_basic, client_secret_post, none… Default:
+    /// client_secret_basic, or none with --public.
     #[arg(long, value_name = "METHOD")]
     auth_method: Option<String>,
     /// Do not insist on PKCE (public clients use it all the same).
     #[arg(long)]
     no_require_pkce: bool,
-    /// How its ID tokens are signed: RS256, ES256, EdDSA or PS256.
-    #[arg(long, value_name = "ALG", default_value = "RS256")]
-    id_token_alg: String,
+    /// How its ID tokens are signed: RS256 (the default), ES256 (the default with --profile fapi2), EdDSA or PS256.
+    #[arg(long, value_name = "ALG")]
+    id_token_alg: Option<String>,
+    /// A file with its public keys, a JWK Set.
+    #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
+    jwks: Option<PathBuf>,
+    /// Where its public keys are fetched from.
+    #[arg(long, value_name = "URL")]
+    jwks_uri: Option<String>,
+    /// Where people may be sent after signing out; compared character by character. Repeatable.
+    #[arg(long = "post-logout-redirect-uri", value_name = "URI")]
+    post_logout_redirect_uris: Vec<String>,
+    /// Where it is told, server to server, that a session is over.
+    #[arg(long, value_name = "URI")]
+    backchannel_logout_uri: Option<String>,
+    /// What a frame in the browser opens when a session is over.
+    #[arg(long, value_name = "URI")]
+    frontchannel_logout_uri: Option<String>,
+    /// It wants to be told which session (`sid`), in both ways.
+    #[arg(long)]
+    logout_session_required: bool,
+    /// Hold it to every requirement of a profile.
+    #[arg(long, value_enum)]
+    profile: Option<ProfileName>,
+    /// Its authorization requests must be pushed (RFC 9126).
+    #[arg(long)]
+    require_par: bool,
+    /// Its tokens must be bound to a DPoP key (RFC 9449).
+    #[arg(long)]
+    dpop: bool,
+    /// What it is told people are: their account id, or an id that no other client is told.
+    #[arg(long, value_enum)]
+    subject_type: Option<SubjectTypeName>,
+    /// Any other metadata by the names of RFC 7591 §2, as JSON, or @FILE with JSON in it. What an option says as well is
+    /// as the option says.
+    #[arg(long, value_name = "JSON|@FILE")]
+    metadata: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProfileName {
+    /// FAPI 2.0 Security Profile with Message Signing.
+    Fapi2,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SubjectTypeName {
+    Public,
+    Pairwise,
 }
 
 impl Create {
     fn into_client(self) -> anyhow::Result<NewClient> {
-        let method = match (self.auth_method, self.public) {
+        // Whoever names no grant is told so, instead of being given the specification's default.
+        let base =
+            ClientMetadata { grant_types: vec![], require_pkce: !self.no_require_pkce, ..ClientMetadata::default() };
+        let mut metadata = match &self.metadata {
+            None => base,
+            Some(given) => {
+                let given = object("--metadata", given)?;
+                // Its name is --name, which must be there.
+                clients::parse(&given, base, Unknown::Refuse).context("--metadata")?.metadata
+            }
+        };
+        match (self.auth_method, self.public) {
             (Some(method), true) if method != "none" => {
                 bail!("--public goes with --auth-method none only: a public client has no secret")
             }
-            (Some(method), _) => method,
-            (None, true) => "none".into(),
-            (None, false) => "client_secret_basic".into(),
-        };
+            (Some(method), _) => metadata.token_endpoint_auth_method = method,
+            (None, true) => metadata.token_endpoint_auth_method = "none".into(),
+            (None, false) => {}
+        }
         // Both `--scope a --scope b` and `--scope "a b"` are what people write.
         let scopes = self.scopes.iter().flat_map(|s| s.split_whitespace()).map(str::to_owned).collect();
+        for (given, list) in [
+            (self.redirect_uris, &mut metadata.redirect_uris),
+            (self.grants, &mut metadata.grant_types),
+            (scopes, &mut metadata.scopes),
+            (self.post_logout_redirect_uris, &mut metadata.post_logout_redirect_uris),
+        ] {
+            if !given.is_empty() {
+                *list = given;
+            }
+        }
+        if let Some(alg) = self.id_token_alg {
+            metadata.id_token_signed_response_alg = alg;
+        }
+        if let Some(file) = self.jwks {
+            metadata.jwks = Some(Value::Object(object("--jwks", &format!("@{}", file.display()))?));
+        }
+        if self.jwks_uri.is_some() {
+            metadata.jwks_uri = self.jwks_uri;
+        }
+        if self.backchannel_logout_uri.is_some() {
+            metadata.backchannel_logout_uri = self.backchannel_logout_uri;
+        }
+        if self.frontchannel_logout_uri.is_some() {
+            metadata.frontchannel_logout_uri = self.frontchannel_logout_uri;
+        }
+        if self.logout_session_required {
+            metadata.backchannel_logout_session_required = metadata.backchannel_logout_uri.is_some();
+            metadata.frontchannel_logout_session_required = metadata.frontchannel_logout_uri.is_some();
+        }
+        match self.subject_type {
+            Some(SubjectTypeName::Public) => metadata.subject_type = SubjectType::Public,
+            Some(SubjectTypeName::Pairwise) => metadata.subject_type = SubjectType::Pairwise,
+            None => {}
+        }
+        metadata.require_pushed_authorization_requests |= self.require_par;
+        metadata.dpop_bound_access_tokens |= self.dpop;
+        if let Some(ProfileName::Fapi2) = self.profile {
+            metadata.profile = Some(Profile::Fapi2);
+            metadata.require_pkce = true;
+            metadata.require_pushed_authorization_requests = true;
+            // RS256, the usual default, is none of FAPI's.
+            if metadata.id_token_signed_response_alg == "RS256" {
+                metadata.id_token_signed_response_alg = "ES256".into();
+            }
+        }
         Ok(NewClient {
             client_id: self.id.map(ClientId),
             name: self.name,
             first_party: self.first_party,
-            metadata: ClientMetadata {
-                redirect_uris: self.redirect_uris,
-                grant_types: self.grants,
-                scopes,
-                token_endpoint_auth_method: method,
-                require_pkce: !self.no_require_pkce,
-                id_token_signed_response_alg: self.id_token_alg,
-            },
+            origin: Origin::Operator,
+            metadata,
         })
     }
+}
+
+/// A JSON object given as text, or as `@FILE`.
+fn object(option: &str, given: &str) -> anyhow::Result<Map<String, Value>> {
+    let text = match given.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("{option}: {file} can't be read"))?,
+        None => given.to_owned(),
+    };
+    let bounds = Bounds { max_bytes: 256 * 1024, max_depth: 16 };
+    parse_object(text.as_bytes(), &bounds).with_context(|| format!("{option} must be a JSON object"))
 }
 
 /// Runs a command on the database.
@@ -103,6 +217,7 @@ pub async fn run(platform: &Platform, command: ClientCommand, json: bool) -> any
             }
             answer(json, &said, &sentence);
         }
+        ClientCommand::InitialAccessToken(command) => initial_access_token::run(platform, command, json).await?,
         ClientCommand::List => {
             let clients = clients::list(&mut platform.db.read().await?).await?;
             let said: Vec<Value> = clients.iter().map(describe).collect();
@@ -138,26 +253,12 @@ pub async fn run(platform: &Platform, command: ClientCommand, json: bool) -> any
 }
 
 fn describe(client: &Client) -> Value {
-    let ClientMetadata {
-        redirect_uris,
-        grant_types,
-        scopes,
-        token_endpoint_auth_method,
-        require_pkce,
-        id_token_signed_response_alg,
-    } = &client.metadata;
-    json!({
-        "client_id": client.client_id,
-        "client_name": client.name,
-        "first_party": client.first_party,
-        "redirect_uris": redirect_uris,
-        "grant_types": grant_types,
-        "scope": scopes.join(" "),
-        "token_endpoint_auth_method": token_endpoint_auth_method,
-        "require_pkce": require_pkce,
-        "id_token_signed_response_alg": id_token_signed_response_alg,
-        "created_at": client.created_at,
-    })
+    let mut said = clients::describe(client);
+    said.insert("require_pkce".into(), json!(client.metadata.require_pkce));
+    said.insert("first_party".into(), json!(client.first_party));
+    said.insert("origin".into(), json!(client.origin.as_str()));
+    said.insert("created_at".into(), json!(client.created_at));
+    Value::Object(said)
 }
 
 fn line(client: &Client) -> String {

@@ -1,6 +1,8 @@
-//! The command line: `auth-server serve | migrate | config check | client …`, each with `--json`.
+//! The command line: `auth-server serve | migrate | config check | client … | grant …`, each with `--json`.
 
 mod client;
+mod grant;
+mod initial_access_token;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -50,6 +52,9 @@ enum Command {
     /// Register and manage clients, also while the services run.
     #[command(subcommand)]
     Client(client::ClientCommand),
+    /// See and revoke what people granted to clients, also while the services run.
+    #[command(subcommand)]
+    Grant(grant::GrantCommand),
     /// Ask a running server on this machine whether it is ready (for container health checks).
     Healthcheck,
 }
@@ -112,8 +117,13 @@ async fn run(command: Command, config: Config, json: bool) -> anyhow::Result<()>
             let platform = Platform::open(Arc::new(config)).await?;
             client::run(&platform, command, json).await
         }
+        Command::Grant(command) => {
+            telemetry::init(&quiet(&config))?;
+            let platform = Platform::open(Arc::new(config)).await?;
+            grant::run(&platform, command, json).await
+        }
         Command::Healthcheck => {
-            process::healthcheck(config.auth.listen).await?;
+            process::healthcheck(config.auth.listen, config.auth_tls().is_some()).await?;
             answer(json, &json!({ "ready": true }), "Ready.");
             Ok(())
         }

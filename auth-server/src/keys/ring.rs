@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::Platform;
 use shared::db::{DbError, Tx};
 use shared::platform::every;
 use shared::secret::Unsealable;
-use shared::{execute, fetch_all};
+use shared::{execute, fetch_all, fetch_optional};
 use sqlx::types::Json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -102,6 +102,18 @@ impl KeyRing {
     /// The published key with this id.
     pub fn published(&self, kid: &str) -> Option<Arc<SigningKey>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).published.get(kid).cloned()
+    }
+
+    /// The public JWK with this id, also of a key that is published no more: an ID token may come back as a hint long
+    /// after it expired (RP-Initiated Logout §2).
+    pub async fn ever_published(&self, platform: &Platform, kid: &str) -> Result<Option<Value>, DbError> {
+        if let Some(key) = self.published(kid) {
+            return Ok(Some(key.public_jwk()));
+        }
+        let mut conn = platform.db.read().await?;
+        let row: Option<(Json<Value>,)> =
+            fetch_optional!(&mut conn, (Json<Value>,), "SELECT public_jwk FROM signing_keys WHERE kid = $1", kid)?;
+        Ok(row.map(|(Json(jwk),)| jwk))
     }
 
     /// The JSON Web Key Set (RFC 7517 §5).

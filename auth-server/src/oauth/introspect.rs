@@ -1,7 +1,8 @@
-//! `POST /oauth/introspect`: token introspection (RFC 7662), for confidential clients.
+//! `POST /oauth/introspect`: token introspection (RFC 7662), for confidential clients; signed where that is asked for
+//! (RFC 9701).
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -12,16 +13,19 @@ use shared::secret::PlainToken;
 use sqlx::types::Json as Column;
 
 use crate::clients::Client;
-use crate::protocol::error::OAuthError;
+use crate::keys::Algorithm;
+use crate::protocol::binding::Confirmation;
+use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::grants::GrantDetails;
 use crate::protocol::request::Parameters;
-use crate::protocol::{bearer, client_auth};
+use crate::protocol::{bearer, client_auth, tokens};
 use crate::state::AppState;
 
 /// A client may ask about its own tokens; a first-party client (a resource server of ours) about any access token.
 /// Whatever is wrong with a token, the answer is `{"active": false}` and no more (RFC 7662 §2.2).
 pub async fn introspect(
     State(state): State<AppState>,
+    headers: HeaderMap,
     parameters: Result<Parameters, OAuthError>,
 ) -> Result<Response, OAuthError> {
     let parameters = parameters?;
@@ -36,7 +40,42 @@ pub async fn introspect(
         refresh_token(&state, &client, &token).await?
     };
     let answer = answer.unwrap_or_else(|| json!({ "active": false }));
+    if wants_jwt(&client, &headers) {
+        return signed(&state, &client, &answer);
+    }
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+}
+
+const MEDIA_TYPE: &str = "application/token-introspection+jwt";
+
+/// Asked for by `Accept` (RFC 9701 §4); a client that registered an algorithm for it gets it unless it names JSON.
+fn wants_jwt(client: &Client, headers: &HeaderMap) -> bool {
+    let named = |wanted: &str| {
+        let lists = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut types = lists.flat_map(|list| list.split(','));
+        types.any(|one| one.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted))
+    };
+    let (jwt, json) = (named(MEDIA_TYPE), named("application/json"));
+    jwt || (client.metadata.introspection_signed_response_alg.is_some() && !json)
+}
+
+/// The answer as a JWT for this client alone (RFC 9701 §5): no `sub` and no `exp` of its own, so that nobody takes it
+/// for an access token.
+fn signed(state: &AppState, client: &Client, answer: &Value) -> Result<Response, OAuthError> {
+    let now = state.platform.clock.now();
+    let registered = client.metadata.introspection_signed_response_alg.as_deref();
+    let algorithm = registered.and_then(Algorithm::named).unwrap_or(Algorithm::Rs256);
+    let claims = json!({
+        "iss": state.issuer(),
+        "aud": client.client_id,
+        "iat": now.timestamp(),
+        "token_introspection": answer,
+    });
+    let token = state.keys.signing(algorithm, now).sign_jwt("token-introspection+jwt", &claims).map_err(|error| {
+        tracing::error!(%error, "an introspection response can't be signed");
+        OAuthError::new(Code::ServerError, "the answer can't be signed")
+    })?;
+    Ok(([(header::CACHE_CONTROL, "no-store"), (header::CONTENT_TYPE, MEDIA_TYPE)], token).into_response())
 }
 
 fn access_token(state: &AppState, client: &Client, token: &PlainToken) -> Option<Value> {
@@ -44,9 +83,10 @@ fn access_token(state: &AppState, client: &Client, token: &PlainToken) -> Option
     if claims.client_id != client.client_id.as_str() && !client.first_party {
         return None;
     }
+    let token_type = Confirmation::token_type(claims.cnf.as_ref());
     let mut answer = serde_json::to_value(claims).ok()?;
     answer["active"] = json!(true);
-    answer["token_type"] = json!("Bearer");
+    answer["token_type"] = json!(token_type);
     Some(answer)
 }
 
@@ -64,14 +104,19 @@ async fn refresh_token(state: &AppState, client: &Client, token: &PlainToken) ->
         state.platform.clock.now()
     )?;
     Ok(row.map(|(user, Column(details), created_at, expires_at)| {
-        json!({
+        let mut answer = json!({
             "active": true,
             "client_id": client.client_id,
-            "sub": user,
+            "sub": tokens::subject(state, client, user),
             "iss": state.issuer(),
             "scope": details.scope.join(" "),
             "iat": created_at.timestamp(),
             "exp": expires_at.timestamp(),
-        })
+        });
+        // RFC 9396 §9.2
+        if !details.authorization_details.is_empty() {
+            answer["authorization_details"] = details.authorization_details.into();
+        }
+        answer
     }))
 }

@@ -1,7 +1,8 @@
-//! Services outside the house: mail, Hunter, Clearbit. None of them can delay or fail a sign-up: what a transaction
+//! Services outside the house: mail, Hunter, Clearbit, and the clients that are told of a sign-out. None of them can delay or fail a sign-up: what a transaction
 //! wants of them it leaves in the outbox ([`shared::outbox`]), and the [`worker`] here does it after the commit. The
 //! one exception is [`hunter::inline_email_check`], which the operator must ask for.
 
+mod backchannel_logout;
 mod call;
 pub mod enrichment;
 pub mod forgotten;
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::AppState;
+use crate::keys::KeyRing;
 use enrichment::Enricher;
 use hunter::{EmailVerifier, Hunter};
 use mail::{MailSettingsError, Mailer};
@@ -34,6 +36,8 @@ pub struct Outside {
     /// nothing about the background.
     inline_verifier: Option<Arc<dyn EmailVerifier>>,
     enricher: Option<Arc<dyn Enricher>>,
+    /// What logout tokens are signed with.
+    keys: Option<KeyRing>,
     wake: Arc<Notify>,
 }
 
@@ -49,9 +53,15 @@ impl Outside {
             verifier: hunter(hunter::Patience::Background),
             inline_verifier: hunter(hunter::Patience::Inline).filter(|_| platform.config.verification.inline),
             enricher: enrichment::choose(platform),
+            keys: None,
             wake: Arc::default(),
             platform: platform.clone(),
         })
+    }
+
+    /// With the keys that logout tokens are signed with; until it has them, those jobs wait.
+    pub fn with_keys(self, keys: &KeyRing) -> Self {
+        Self { keys: Some(keys.clone()), ..self }
     }
 
     /// Has the worker look at once instead of at its next round. Call it after a commit that enqueued something; it is

@@ -68,6 +68,7 @@ pub async fn run(outside: Outside, stopped: watch::Receiver<bool>) {
         lane(&outside, "mail", 8, stopped.clone()),
         lane(&outside, "email_check", 4, stopped.clone()),
         lane(&outside, "enrichment", 4, stopped.clone()),
+        lane(&outside, "backchannel_logout", 8, stopped.clone()),
         clearing(&outside, stopped),
     );
 }
@@ -166,6 +167,7 @@ impl Outside {
         let outcome = match job {
             Job::CheckEmail { user_id } => self.check_email(*user_id).await,
             Job::Enrich { user_id } => self.enrich(*user_id).await,
+            Job::BackchannelLogout { client_id, user_id, sid } => self.tell_of_logout(client_id, *user_id, *sid).await,
             mail => self.mail(mail).await,
         };
         outcome.unwrap_or_else(|error| Outcome::Later { reason: error.to_string(), after: TimeDelta::zero() })
@@ -234,9 +236,14 @@ impl Outside {
             Job::Invitation { referrer_id, .. } => ("invitation", Some(*referrer_id)),
             Job::CheckEmail { user_id } => ("check_email", Some(*user_id)),
             Job::Enrich { user_id } => ("enrich", Some(*user_id)),
+            Job::BackchannelLogout { user_id, .. } => ("backchannel_logout", Some(*user_id)),
+        };
+        let client = match &taken.job {
+            Job::BackchannelLogout { client_id, .. } => Some(client_id),
+            _ => None,
         };
         let details = json!({ "kind": kind, "attempts": taken.attempts, "reason": reason });
-        audit::record(tx, &self.platform, "outbox.given_up", user, None, details).await?;
+        audit::record(tx, &self.platform, "outbox.given_up", user, client, details).await?;
         error!(id = %taken.id, kind, attempts = taken.attempts, reason, "a job is given up");
         outbox::done(tx, taken.id).await?;
         Ok(())

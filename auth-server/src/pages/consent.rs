@@ -11,12 +11,14 @@ use shared::users;
 use tower_sessions::Session;
 use url::Url;
 
-use super::error;
+use super::form_post::deliver;
 use super::layout::{Page, see_other};
 use super::login::Through;
 use super::texts::Texts;
+use super::{consent_details, error};
 use crate::AppState;
-use crate::protocol::authorization_request::{Loaded, Pending, allow, deny, load};
+use crate::clients::Origin;
+use crate::protocol::authorization::{Loaded, Pending, ValidatedRequest, allow, deny, load};
 use crate::protocol::error::OAuthError;
 use crate::sessions::{self, SignedIn};
 
@@ -30,6 +32,8 @@ struct ConsentPage<'a> {
     client: &'a str,
     /// Where the answer goes: people know hosts better than client names, which anybody can choose.
     host: Option<String>,
+    /// The host of the client's id, where that is the URL of its metadata: nobody else vouches for its name.
+    client_host: Option<String>,
     first_party: bool,
     scopes: Vec<String>,
     email: String,
@@ -88,14 +92,25 @@ pub async fn show(
         request: pending.id.to_string(),
         client: &pending.client.name,
         host: host_of(&pending.request.redirect_uri),
+        client_host: match pending.client.origin {
+            Origin::Document => host_of(pending.client.client_id.as_str()),
+            Origin::Operator | Origin::Registered => None,
+        },
         first_party: pending.client.first_party,
-        scopes: pending.request.scope.iter().map(|scope| t.get(&message_of(scope))).collect(),
+        scopes: asked_for(t, &pending.request),
         name: user.display_name(),
         email: user.email,
         other_link: through.link("/login"),
         page: &page,
     };
     page.render(StatusCode::OK, &shown)
+}
+
+/// All that is asked for, in words.
+fn asked_for(t: Texts, request: &ValidatedRequest) -> Vec<String> {
+    let scopes = request.to_allow();
+    let scopes = scopes.iter().map(|scope| t.get(&message_of(scope)));
+    scopes.chain(consent_details::words(t, &request.authorization_details)).collect()
 }
 
 fn host_of(redirect_uri: &str) -> Option<String> {
@@ -135,5 +150,5 @@ pub async fn submit(
         "deny" => deny(&state, pending).await,
         _ => return error::malformed(&page),
     };
-    decided.unwrap_or_else(|error| error::oauth(&page, &error))
+    deliver(&page, decided)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::layout::{Page, wants_html};
 use super::texts::Texts;
 use crate::AppState;
-use crate::protocol::authorization_request::{Pending, return_to_client};
+use crate::protocol::authorization::{Delivery, Pending};
 use crate::protocol::error::{Code, OAuthError};
 
 #[derive(Template)]
@@ -22,8 +22,8 @@ struct ErrorPage<'a> {
     text: String,
     /// For whoever built the app, in English.
     detail: Option<&'a str>,
-    /// Where to go on: link and words.
-    onward: Option<(String, String)>,
+    /// Where to go on, and the words for it.
+    onward: Option<(Delivery, String)>,
     request_id: Option<String>,
 }
 
@@ -67,21 +67,28 @@ pub fn expired(page: &Page, state: &AppState, pending: &Pending) -> Response {
     page.prefer(&pending.request.ui_locales);
     let mut shown = ErrorPage::new(&page, "error-expired-title", "error-expired-text");
     let words = page.t().with("error-expired-back", "client", &pending.client.name);
-    shown.onward = Some((return_to_client(state, pending), words));
+    match pending.expired(state) {
+        Ok(back) => shown.onward = Some((back, words)),
+        Err(error) => return oauth(&page, &error),
+    }
     shown.send(StatusCode::GONE)
+}
+
+fn home() -> Delivery {
+    Delivery::Redirect("/".into())
 }
 
 /// The form did not come from a page of ours, or that page is too old.
 pub fn forged(page: &Page) -> Response {
     let mut shown = ErrorPage::new(page, "error-forged-title", "error-forged-text");
-    shown.onward = Some(("/".into(), page.t().get("error-home")));
+    shown.onward = Some((home(), page.t().get("error-home")));
     shown.send(StatusCode::FORBIDDEN)
 }
 
 /// The request can't be read.
 pub fn malformed(page: &Page) -> Response {
     let mut shown = ErrorPage::new(page, "error-malformed-title", "error-malformed-text");
-    shown.onward = Some(("/".into(), page.t().get("error-home")));
+    shown.onward = Some((home(), page.t().get("error-home")));
     shown.send(StatusCode::BAD_REQUEST)
 }
 
@@ -110,6 +117,6 @@ pub async fn not_found(page: Page, headers: HeaderMap) -> Response {
         return Problem::not_found().into_response();
     }
     let mut shown = ErrorPage::new(&page, "error-not-found-title", "error-not-found-text");
-    shown.onward = Some(("/".into(), page.t().get("error-home")));
+    shown.onward = Some((home(), page.t().get("error-home")));
     shown.send(StatusCode::NOT_FOUND)
 }

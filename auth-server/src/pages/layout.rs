@@ -167,6 +167,15 @@ impl Page {
         response
     }
 
+    /// The same for a page with frames of these origins, and of no others.
+    pub fn render_framing(&self, status: StatusCode, template: &impl Template, origins: &[String]) -> Response {
+        let mut response = self.render(status, template);
+        if !origins.is_empty() {
+            set_policy(&mut response, &format!("{CONTENT_SECURITY_POLICY}; frame-src {}", origins.join(" ")));
+        }
+        response
+    }
+
     fn set_cookies(&self, headers: &mut HeaderMap) {
         let mut set = |what: &str, value: &str, max_age: Option<cookie::time::Duration>| {
             let mut cookie = Cookie::build((cookie_name(&self.state, what), value))
@@ -190,9 +199,16 @@ impl Page {
     }
 }
 
+/// A policy for one page in place of the others'.
+pub fn set_policy(response: &mut Response, policy: &str) {
+    if let Ok(policy) = HeaderValue::from_str(policy) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
 /// Where a form's answer leads, with a GET.
 pub fn see_other(location: &str) -> Response {
-    crate::protocol::authorization_request::redirect(location)
+    crate::protocol::authorization::redirect(location)
 }
 
 /// Does the caller want a page, rather than a document for programs?

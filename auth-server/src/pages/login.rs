@@ -13,13 +13,13 @@ use shared::ids::AuthorizationRequestId;
 use shared::problem::retry_after_header;
 use tower_sessions::Session;
 
-use super::error;
 use super::field::Field;
 use super::layout::{Page, see_other};
 use super::texts::Texts;
+use super::{device, error};
 use crate::AppState;
 use crate::accounts::signin::{SignInError, Verified, authenticate, still_holds};
-use crate::protocol::authorization_request::{Loaded, Pending, continue_url, load};
+use crate::protocol::authorization::{Loaded, Pending, continue_url, load};
 use crate::sessions::{self, ACR_PASSWORD, AMR_PASSWORD};
 
 /// What the pages around signing in carry through.
@@ -37,7 +37,7 @@ impl Through {
 
     /// Where it goes on after signing in or up.
     pub fn onward(&self) -> String {
-        self.id().map_or_else(|| "/".to_owned(), continue_url)
+        self.id().map(continue_url).or_else(|| device::resume(&self.request)).unwrap_or_else(|| "/".to_owned())
     }
 
     /// The request that waits; in its language. `Err` is the page that says that it waits no more.
@@ -57,7 +57,15 @@ impl Through {
 
     /// A link to a sister page that carries the request along.
     pub fn link(&self, path: &str) -> String {
-        self.id().map_or_else(|| path.to_owned(), |id| format!("{path}?request={id}"))
+        self.carried().map_or_else(|| path.to_owned(), |request| format!("{path}?request={request}"))
+    }
+
+    /// What the form carries along: the request's id, or the device page's word.
+    pub fn carried(&self) -> Option<String> {
+        let id = self.id().map(|id| id.to_string());
+        // Spaces and such were read over in the word: they do not go on.
+        let word = || self.request.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        id.or_else(|| device::resume(&self.request).map(|_| word()))
     }
 }
 
@@ -67,7 +75,7 @@ struct LoginPage<'a> {
     page: &'a Page,
     t: Texts,
     csrf: String,
-    request: Option<AuthorizationRequestId>,
+    request: Option<String>,
     /// The app that asks for the sign-in.
     client: Option<String>,
     /// What went wrong with the last attempt.
@@ -88,7 +96,7 @@ fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: St
         page,
         t,
         csrf: page.csrf_token(None),
-        request: through.id(),
+        request: through.carried(),
         client,
         alert: None,
         email,
@@ -107,7 +115,8 @@ pub async fn show(
         Ok(pending) => pending,
         Err(response) => return response,
     };
-    if pending.is_none() {
+    // Who comes from the device page has signed in there, or wants to as somebody else.
+    if pending.is_none() && device::resume(&through.request).is_none() {
         match sessions::current(&session, &state).await {
             Ok(Some(_)) => return see_other("/"),
             Ok(None) => {}

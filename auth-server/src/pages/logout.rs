@@ -1,4 +1,6 @@
-//! `/logout`: a GET asks, a POST signs out.
+//! `/logout`: a GET asks, a POST signs out. A client's request (`/oauth/logout`) comes here too when the person has to be
+//! asked, and when they have left: the page that says so tells the clients in frames of their own (OpenID Connect
+//! Front-Channel Logout 1.0) before it goes on.
 
 use askama::Template;
 use axum::Form;
@@ -7,13 +9,16 @@ use axum::extract::rejection::FormRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
+use shared::db::DbError;
 use tower_sessions::Session;
 
 use super::error;
 use super::layout::{Page, see_other};
 use super::texts::Texts;
 use crate::AppState;
-use crate::sessions;
+use crate::oauth::logout::CONTINUE;
+use crate::protocol::logout_request::{Destination, LogoutRequest};
+use crate::sessions::{self, RelyingParty, SignedIn};
 
 #[derive(Template)]
 #[template(path = "pages/logout.html")]
@@ -21,23 +26,56 @@ struct LogoutPage<'a> {
     page: &'a Page,
     t: Texts,
     csrf: String,
+    /// The app that asks.
+    client: Option<String>,
+    /// Its request, sealed.
+    request: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "pages/signed_out.html")]
+struct SignedOutPage<'a> {
+    page: &'a Page,
+    t: Texts,
+    /// What the frames open.
+    frames: Vec<String>,
+    /// Whose they are.
+    apps: Vec<String>,
+    /// Where it goes on.
+    onward: Option<Destination>,
 }
 
 pub async fn show(State(state): State<AppState>, page: Page, session: Session) -> Response {
     match sessions::current(&session, &state).await {
         Ok(Some(signed_in)) => {
             let csrf = page.csrf_token(Some(&signed_in));
-            page.render(StatusCode::OK, &LogoutPage { page: &page, t: page.t(), csrf })
+            let shown = LogoutPage { page: &page, t: page.t(), csrf, client: None, request: None };
+            page.render(StatusCode::OK, &shown)
         }
         Ok(None) => see_other("/"),
         Err(error) => error::database(&page, &error),
     }
 }
 
+/// Asks whether to do what a client's request wants.
+pub async fn ask(state: &AppState, mut page: Page, signed_in: &SignedIn, request: &LogoutRequest) -> Response {
+    let client = match request.client(state).await {
+        Ok(client) => client.map(|client| client.name.clone()),
+        Err(error) => return error::database(&page, &error),
+    };
+    let sealed = request.seal(state);
+    page.at(CONTINUE, &[("request", &sealed)]);
+    let csrf = page.csrf_token(Some(signed_in));
+    page.render(StatusCode::OK, &LogoutPage { page: &page, t: page.t(), csrf, client, request: Some(sealed) })
+}
+
 #[derive(Deserialize)]
 pub struct Leave {
     #[serde(default)]
     csrf: String,
+    /// The client's request that led here, sealed.
+    #[serde(default)]
+    request: String,
 }
 
 pub async fn submit(
@@ -47,23 +85,77 @@ pub async fn submit(
     headers: HeaderMap,
     sent: Result<Form<Leave>, FormRejection>,
 ) -> Response {
-    let Ok(Form(Leave { csrf })) = sent else { return error::malformed(&page) };
+    let Ok(Form(Leave { csrf, request })) = sent else { return error::malformed(&page) };
     page.at("/logout", &[]);
-    let signed_in = match sessions::current(&session, &state).await {
-        Ok(Some(signed_in)) => signed_in,
+    // One that took too long is taken for none: the person leaves, and stays here.
+    let of_client = !request.is_empty();
+    let request = LogoutRequest::open(&state, &request).unwrap_or_default();
+    page.prefer(&request.ui_locales);
+    match sessions::current(&session, &state).await {
+        Ok(Some(signed_in)) => {
+            if let Err(response) = page.check_form(&headers, &csrf, Some(&signed_in)) {
+                return response;
+            }
+        }
         // Signed out already, in another tab perhaps.
-        Ok(None) => return see_other("/"),
+        Ok(None) if !of_client => return see_other("/"),
+        Ok(None) => {}
         Err(error) => return error::database(&page, &error),
+    }
+    if of_client { leave(&state, &page, &session, &request).await } else { leave_home(&state, &page, &session).await }
+}
+
+async fn leave_home(state: &AppState, page: &Page, session: &Session) -> Response {
+    match sessions::sign_out(session, state).await {
+        Ok(parties) if frames(state, &parties).is_empty() => without_cookie(state, see_other("/")),
+        Ok(parties) => without_cookie(state, good_bye(state, page, &parties, None)),
+        Err(error) => error::database(page, &error),
+    }
+}
+
+/// Signs out whoever is signed in and goes where the request leads; a page says so where it leads nowhere.
+pub async fn leave(state: &AppState, page: &Page, session: &Session, request: &LogoutRequest) -> Response {
+    // A post from another site comes without the cookie: it must not be the one to take it away.
+    let had_cookie = session.id().is_some();
+    let leave = async {
+        let destination = request.destination(state).await?;
+        Ok::<_, DbError>((sessions::sign_out(session, state).await?, destination))
     };
-    if let Err(response) = page.check_form(&headers, &csrf, Some(&signed_in)) {
-        return response;
+    match leave.await {
+        Ok((parties, destination)) => {
+            let response = match destination {
+                Some(destination) if frames(state, &parties).is_empty() => see_other(&destination.url),
+                destination => good_bye(state, page, &parties, destination),
+            };
+            if had_cookie { without_cookie(state, response) } else { response }
+        }
+        Err(error) => error::database(page, &error),
     }
-    if let Err(error) = sessions::sign_out(&session, &state).await {
-        return error::database(&page, &error);
-    }
-    let mut response = see_other("/");
-    if let Ok(removal) = HeaderValue::from_str(&sessions::removal_cookie(&state)) {
+}
+
+fn without_cookie(state: &AppState, mut response: Response) -> Response {
+    if let Ok(removal) = HeaderValue::from_str(&sessions::removal_cookie(state)) {
         response.headers_mut().append(header::SET_COOKIE, removal);
     }
     response
+}
+
+fn frames(state: &AppState, parties: &[RelyingParty]) -> Vec<url::Url> {
+    parties.iter().filter_map(|party| party.frame(&state.platform)).collect()
+}
+
+fn good_bye(state: &AppState, page: &Page, parties: &[RelyingParty], onward: Option<Destination>) -> Response {
+    let urls = frames(state, parties);
+    let mut origins: Vec<String> = urls.iter().map(|url| url.origin().ascii_serialization()).collect();
+    origins.sort();
+    origins.dedup();
+    let told = parties.iter().filter(|party| party.frame(&state.platform).is_some());
+    let shown = SignedOutPage {
+        page,
+        t: page.t(),
+        frames: urls.iter().map(ToString::to_string).collect(),
+        apps: told.map(|party| party.client.name.clone()).collect(),
+        onward,
+    };
+    page.render_framing(StatusCode::OK, &shown, &origins)
 }

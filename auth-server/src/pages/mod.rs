@@ -3,12 +3,15 @@
 
 mod assets;
 mod consent;
+mod consent_details;
+mod device;
 pub mod error;
 pub mod field;
+pub mod form_post;
 mod home;
 pub mod layout;
 mod login;
-mod logout;
+pub mod logout;
 mod signup;
 mod texts;
 mod unsubscribe;
@@ -30,6 +33,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/signup", get(signup::show).post(signup::submit))
         .route("/login", get(login::show).post(login::submit))
         .route("/consent", get(consent::show).post(consent::submit))
+        .route("/device", get(device::show).post(device::submit))
         .route("/logout", get(logout::show).post(logout::submit))
         .route("/verify-email", get(verify_email::show).post(verify_email::submit))
         .layer(crate::sessions::layer(state))

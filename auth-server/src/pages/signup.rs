@@ -12,7 +12,6 @@ use axum::{Form, Json};
 use serde::{Deserialize, Serialize};
 use shared::db::DbError;
 use shared::http::ClientIp;
-use shared::ids::AuthorizationRequestId;
 use shared::problem::{Problem, retry_after_header};
 use shared::referrals::code::CodeKey;
 use shared::referrals::store::{self, Refusal};
@@ -66,7 +65,7 @@ struct SignUpPage<'a> {
     page: &'a Page,
     t: Texts,
     csrf: String,
-    request: Option<AuthorizationRequestId>,
+    request: Option<String>,
     client: Option<String>,
     /// Who invites: shown large when the code came with the link.
     invitation: Option<String>,
@@ -133,7 +132,7 @@ fn form<'a>(
         page,
         t,
         csrf: page.csrf_token(None),
-        request: through.id(),
+        request: through.carried(),
         client,
         invitation,
         faults: vec![],

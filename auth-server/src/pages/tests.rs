@@ -10,7 +10,7 @@ use url::form_urlencoded;
 
 use crate::AppState;
 use crate::accounts::testing::{PASSWORD, code_of, each_state, person};
-use crate::clients::{ClientMetadata, NewClient};
+use crate::clients::{ClientMetadata, NewClient, Origin};
 
 /// Keeps cookies and follows nothing by itself.
 struct Browser {
@@ -245,11 +245,15 @@ async fn consent_is_given_by_who_saw_the_page() {
             grant_types: vec!["authorization_code".into()],
             scopes: vec!["openid".into(), "email".into()],
             token_endpoint_auth_method: "client_secret_basic".into(),
-            require_pkce: true,
-            id_token_signed_response_alg: "RS256".into(),
+            ..ClientMetadata::default()
         };
-        let client =
-            NewClient { client_id: Some("app".into()), name: "Notes & <More>".into(), first_party: false, metadata };
+        let client = NewClient {
+            client_id: Some("app".into()),
+            name: "Notes & <More>".into(),
+            first_party: false,
+            origin: Origin::Operator,
+            metadata,
+        };
         crate::clients::create(&state.platform, client).await.unwrap();
         let start = "/oauth/authorize?client_id=app&response_type=code&scope=openid%20email&state=s&\
                      code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";

@@ -134,8 +134,12 @@ mod tests {
         let known: BTreeSet<String> = messages(Locale::En).into_keys().collect();
         for call in ["get", "with", "count"] {
             for start in [format!("t.{call}(\""), format!("t().{call}(\"")] {
-                for after in text.split(&start).skip(1) {
-                    let key = after.split('"').next().unwrap();
+                for (at, _) in text.match_indices(&start) {
+                    // The end of another name, as in `act.get`.
+                    if text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+                        continue;
+                    }
+                    let key = text[at + start.len()..].split('"').next().unwrap();
                     assert!(known.contains(key), "{key:?} is asked for and not there");
                 }
             }

@@ -2,14 +2,20 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use oxide_auth_axum::OAuthResource;
-use shared::ids::{ClientId, UserId};
+use shared::db::DbError;
+use shared::dpop;
+use shared::ids::{ClientId, GrantId, UserId};
+use shared::jose::name_of;
 use shared::problem::Problem;
 use shared::revocations::Kind;
+use shared::subjects;
 
+use super::binding::Confirmation;
+use super::client_auth::mtls;
+use super::dpop::{NotProved, check_possession};
 use super::tokens::AccessTokenClaims;
 use crate::state::AppState;
 
@@ -48,22 +54,47 @@ pub fn verify(state: &AppState, token: &str) -> Option<AccessTokenClaims> {
     (!listed).then_some(claims)
 }
 
+/// Whom a token's `sub` means. Pairwise ones cost a look-up.
+async fn resolve(state: &AppState, sub: &str) -> Result<Option<UserId>, DbError> {
+    match sub.parse() {
+        Ok(user) => Ok(Some(user)),
+        Err(_) => subjects::resolve(&mut state.platform.db.read().await?, sub).await,
+    }
+}
+
 /// The person (and the client acting for them) behind a request with a bearer token for this server.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub user_id: UserId,
+    /// As the token names them.
+    pub sub: String,
     pub client_id: ClientId,
+    /// The grant that the token comes from.
+    pub grant_id: Option<GrantId>,
     pub scope: Vec<String>,
     /// When the person last proved who they are.
     pub auth_time: Option<DateTime<Utc>>,
     /// Is the client one of our own?
     pub first_party: bool,
+    scheme: Scheme,
+}
+
+/// How a token is presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    /// RFC 6750 §2.1.
+    Bearer,
+    /// RFC 9449 §7.1.
+    Dpop,
 }
 
 impl Caller {
     /// Refuses a token without `scope` (RFC 6750 §3.1: `insufficient_scope`).
     pub fn require(&self, scope: &str) -> Result<(), Challenge> {
-        if self.scope.iter().any(|s| s == scope) { Ok(()) } else { Err(Challenge::InsufficientScope(scope.to_owned())) }
+        if self.scope.iter().any(|s| s == scope) {
+            return Ok(());
+        }
+        Err(Challenge::InsufficientScope(scope.to_owned()).under(self.scheme))
     }
 }
 
@@ -77,41 +108,120 @@ pub enum Challenge {
     Invalid,
     /// The scope that is needed.
     InsufficientScope(String),
+    /// The proof of the token's key is missing or no good (RFC 9449 §7.1).
+    Proof,
+    /// It lacks the nonce that goes with this answer (RFC 9449 §9).
+    Nonce,
+    /// The same, of a token that came under the scheme DPoP.
+    Dpop(Box<Self>),
     /// The token is good, and not for this: a client acting for itself, say.
     Forbidden(&'static str),
     /// The answer can't be had now.
     Failed(Box<Problem>),
 }
 
+impl Challenge {
+    fn under(self, scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Bearer => self,
+            Scheme::Dpop => Self::Dpop(Box::new(self)),
+        }
+    }
+}
+
 impl IntoResponse for Challenge {
     fn into_response(self) -> Response {
-        let realm = "Bearer realm=\"referris\"";
-        let (problem, challenge) = match self {
+        let (reason, tried) = match self {
+            Self::Dpop(reason) => (*reason, Scheme::Dpop),
+            reason => (reason, Scheme::Bearer),
+        };
+        let described = |error: &str| format!(", error=\"{error}\"");
+        let (problem, error) = match reason {
             Self::Missing => {
-                (Problem::unauthorized().with_detail("send an access token: Authorization: Bearer …"), realm.to_owned())
+                (Problem::unauthorized().with_detail("send an access token: Authorization: Bearer …"), String::new())
             }
-            Self::Malformed => (
-                Problem::malformed("send one access token in one Authorization header"),
-                format!("{realm}, error=\"invalid_request\""),
-            ),
-            Self::Invalid => (
+            Self::Malformed => {
+                (Problem::malformed("send one access token in one Authorization header"), described("invalid_request"))
+            }
+            Self::Invalid | Self::Dpop(_) => (
                 Problem::unauthorized()
-                    .with_detail("the access token is unknown, expired, revoked or for another audience"),
-                format!("{realm}, error=\"invalid_token\""),
+                    .with_detail("the access token is unknown, expired, revoked, bound or for another audience"),
+                described("invalid_token"),
+            ),
+            Self::Proof => (
+                Problem::unauthorized().with_detail("the DPoP proof is missing, used or not valid for this request"),
+                described("invalid_dpop_proof"),
+            ),
+            Self::Nonce => (
+                Problem::unauthorized().with_detail("the DPoP proof needs the nonce from the DPoP-Nonce header"),
+                described("use_dpop_nonce"),
             ),
             Self::InsufficientScope(scope) => (
                 Problem::forbidden().with_detail(format!("the access token lacks the scope {scope}")),
-                format!("{realm}, error=\"insufficient_scope\", scope=\"{scope}\""),
+                format!(", error=\"insufficient_scope\", scope=\"{scope}\""),
             ),
             Self::Forbidden(reason) => return Problem::forbidden().with_detail(reason).into_response(),
             Self::Failed(problem) => return problem.into_response(),
         };
+        // Both schemes serve (RFC 9449 §7.2); the error stands with the one that was tried.
+        let of = |scheme: Scheme| if tried == scheme { error.as_str() } else { "" };
+        let algorithms = dpop::ALGORITHMS.map(name_of).join(" ");
+        let challenges = [
+            format!("Bearer realm=\"referris\"{}", of(Scheme::Bearer)),
+            format!("DPoP realm=\"referris\"{}, algs=\"{algorithms}\"", of(Scheme::Dpop)),
+        ];
         let mut response = problem.into_response();
-        if let Ok(challenge) = HeaderValue::from_str(&challenge) {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        for challenge in challenges {
+            if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+            }
         }
         debug_assert_ne!(response.status(), StatusCode::OK);
         response
+    }
+}
+
+/// The one token of the one `Authorization` header.
+fn presented(headers: &HeaderMap) -> Result<(Scheme, &str), Challenge> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(Challenge::Missing)?;
+    if values.next().is_some() {
+        return Err(Challenge::Malformed);
+    }
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Challenge::Malformed)?;
+    let scheme = if scheme.eq_ignore_ascii_case("bearer") {
+        Scheme::Bearer
+    } else if scheme.eq_ignore_ascii_case("dpop") {
+        Scheme::Dpop
+    } else {
+        // Another scheme is no attempt at these.
+        return Err(Challenge::Missing);
+    };
+    Ok((scheme, token.trim()))
+}
+
+/// Does the request prove what the token is bound to (RFC 7800), and does it come under the scheme for that?
+async fn check_binding(
+    state: &AppState,
+    parts: &Parts,
+    scheme: Scheme,
+    token: &str,
+    cnf: Option<&Confirmation>,
+) -> Result<(), Challenge> {
+    if let Some(thumbprint) = cnf.and_then(|cnf| cnf.x5t_s256.as_deref())
+        && !mtls::confirms(thumbprint, parts.extensions.get())
+    {
+        return Err(Challenge::Invalid);
+    }
+    match (scheme, cnf.and_then(|cnf| cnf.jkt.as_deref())) {
+        (Scheme::Bearer, None) => Ok(()),
+        // RFC 9449 §7.2: or a stolen token would be good without its key.
+        (Scheme::Bearer, Some(_)) | (Scheme::Dpop, None) => Err(Challenge::Invalid),
+        (Scheme::Dpop, Some(jkt)) => check_possession(state, parts, token, jkt).await.map_err(|reason| match reason {
+            NotProved::Proof => Challenge::Proof,
+            NotProved::Nonce => Challenge::Nonce,
+            NotProved::Key => Challenge::Invalid,
+        }),
     }
 }
 
@@ -119,29 +229,33 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Challenge;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Challenge> {
-        let resource = OAuthResource::from_request_parts(parts, state).await.map_err(|_| Challenge::Malformed)?;
-        let header = resource.authorization_header().ok_or(Challenge::Missing)?;
-        let (scheme, token) = header.split_once(' ').ok_or(Challenge::Malformed)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Challenge::Missing);
-        }
-        let claims = verify(state, token.trim()).ok_or(Challenge::Invalid)?;
-        if !claims.aud.contains(state.issuer()) {
-            return Err(Challenge::Invalid);
-        }
-        if claims.sub == claims.client_id {
-            return Err(Challenge::Forbidden("this needs a person's token; a client can't act for itself here"));
-        }
-        let user_id: UserId = claims.sub.parse().map_err(|_| Challenge::Invalid)?;
-        let client_id = ClientId(claims.client_id.clone());
-        let client = state.clients.get(&client_id).await.map_err(|e| Challenge::Failed(Box::new(e.into())))?;
-        let client = client.ok_or(Challenge::Invalid)?;
-        Ok(Self {
-            user_id,
-            client_id,
-            scope: claims.scopes().map(str::to_owned).collect(),
-            auth_time: claims.auth_time.and_then(|at| DateTime::from_timestamp(at, 0)),
-            first_party: client.first_party,
-        })
+        let (scheme, token) = presented(&parts.headers)?;
+        caller(state, parts, scheme, token).await.map_err(|challenge| challenge.under(scheme))
     }
+}
+
+async fn caller(state: &AppState, parts: &Parts, scheme: Scheme, token: &str) -> Result<Caller, Challenge> {
+    let claims = verify(state, token).ok_or(Challenge::Invalid)?;
+    if !claims.aud.contains(state.issuer()) {
+        return Err(Challenge::Invalid);
+    }
+    check_binding(state, parts, scheme, token, claims.cnf.as_ref()).await?;
+    if claims.sub == claims.client_id {
+        return Err(Challenge::Forbidden("this needs a person's token; a client can't act for itself here"));
+    }
+    let user_id = resolve(state, &claims.sub).await.map_err(|e| Challenge::Failed(Box::new(e.into())))?;
+    let user_id = user_id.ok_or(Challenge::Invalid)?;
+    let client_id = ClientId(claims.client_id.clone());
+    let client = state.clients.get(&client_id).await.map_err(|e| Challenge::Failed(Box::new(e.into())))?;
+    let client = client.ok_or(Challenge::Invalid)?;
+    Ok(Caller {
+        user_id,
+        sub: claims.sub.clone(),
+        client_id,
+        grant_id: claims.grant_id.as_deref().and_then(|id| id.parse().ok()),
+        scope: claims.scopes().map(str::to_owned).collect(),
+        auth_time: claims.auth_time.and_then(|at| DateTime::from_timestamp(at, 0)),
+        first_party: client.first_party,
+        scheme,
+    })
 }

@@ -34,6 +34,27 @@ pub enum Code {
     RequestNotSupported,
     RequestUriNotSupported,
     RegistrationNotSupported,
+    InvalidRequestUri,
+    InvalidRequestObject,
+    AccountSelectionRequired,
+    // OpenID Connect Unmet Authentication Requirements 1.0 §2
+    UnmetAuthenticationRequirements,
+    // RFC 9449 §5 and §8
+    InvalidDpopProof,
+    UseDpopNonce,
+    // RFC 8628 §3.5
+    AuthorizationPending,
+    SlowDown,
+    ExpiredToken,
+    // RFC 9396 §5
+    InvalidAuthorizationDetails,
+    // RFC 7591 §3.2.2
+    InvalidRedirectUri,
+    InvalidClientMetadata,
+    InvalidSoftwareStatement,
+    UnapprovedSoftwareStatement,
+    // RFC 6750 §3.1
+    InvalidToken,
 }
 
 impl Code {
@@ -57,6 +78,21 @@ impl Code {
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
+            Self::InvalidRequestUri => "invalid_request_uri",
+            Self::InvalidRequestObject => "invalid_request_object",
+            Self::AccountSelectionRequired => "account_selection_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidSoftwareStatement => "invalid_software_statement",
+            Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
+            Self::InvalidToken => "invalid_token",
         }
     }
 }
@@ -70,12 +106,14 @@ pub struct OAuthError {
     status: StatusCode,
     challenge: bool,
     retry_after: Option<Duration>,
+    /// RFC 9449 §8: the nonce that the next proof must carry.
+    dpop_nonce: Option<String>,
 }
 
 impl OAuthError {
     pub fn new(code: Code, description: impl Into<String>) -> Self {
         let status = match code {
-            Code::InvalidClient => StatusCode::UNAUTHORIZED,
+            Code::InvalidClient | Code::InvalidToken => StatusCode::UNAUTHORIZED,
             Code::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Code::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
@@ -86,7 +124,7 @@ impl OAuthError {
             ' '..='~' => c,
             _ => '?',
         });
-        Self { code, description: description.collect(), status, challenge: false, retry_after: None }
+        Self { code, description: description.collect(), status, challenge: false, retry_after: None, dpop_nonce: None }
     }
 
     pub fn invalid_request(description: impl Into<String>) -> Self {
@@ -102,6 +140,28 @@ impl OAuthError {
     pub fn invalid_client(challenge: bool) -> Self {
         let description = "client authentication failed: check client_id, the secret and the registered method";
         Self { challenge, ..Self::new(Code::InvalidClient, description) }
+    }
+
+    /// The client's assertion proves nothing, for whatever reason and for whatever client (RFC 7521 §4.2.1).
+    pub fn invalid_assertion() -> Self {
+        let description = "client authentication failed: check the registered method, and the assertion's key, alg, iss, \
+                           sub, aud, exp and jti";
+        Self::new(Code::InvalidClient, description)
+    }
+
+    /// The same error with another status: 413 and 415 of RFC 9126 §2.3.
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The same error with a nonce for the client's next DPoP proof (RFC 9449 §8).
+    pub fn with_dpop_nonce(self, nonce: String) -> Self {
+        Self { dpop_nonce: Some(nonce), ..self }
+    }
+
+    /// What is asked for is not allowed to anybody (403).
+    pub fn forbidden(description: &str) -> Self {
+        Self { status: StatusCode::FORBIDDEN, ..Self::new(Code::AccessDenied, description) }
     }
 
     /// Come again after `retry_after`.
@@ -146,6 +206,9 @@ impl IntoResponse for OAuthError {
         if self.challenge {
             headers
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"token\", charset=\"UTF-8\""));
+        }
+        if let Some(nonce) = self.dpop_nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok()) {
+            headers.insert("dpop-nonce", nonce);
         }
         if let Some(after) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));

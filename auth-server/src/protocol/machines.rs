@@ -201,13 +201,13 @@ fn cc_step(machine: &mut cc::ClientCredentials, input: cc::Input) -> CcStep {
     }
 }
 
-/// Runs the client credentials machine and issues for the client itself.
+/// Runs the client credentials machine and issues for the client itself, with the scope that it is granted.
 pub async fn client_credentials(
     registrar: &(dyn Registrar + Sync),
     issuer: &mut (dyn Issuer + Send),
     request: &(dyn cc::Request + Sync),
     until: chrono::DateTime<chrono::Utc>,
-) -> Result<(IssuedToken, Grant), TokenFailure<()>> {
+) -> Result<(IssuedToken, Scope), TokenFailure<()>> {
     let mut machine = cc::ClientCredentials::new(request);
     let CcStep::Authenticate = cc_step(&mut machine, cc::Input::None) else { return Err(TokenFailure::Scope) };
     let CcStep::Bind(client_id) = cc_step(&mut machine, cc::Input::Authenticated) else {
@@ -224,6 +224,7 @@ pub async fn client_credentials(
     let CcStep::Done(pre_grant, extensions) = cc_step(&mut machine, cc::Input::Negotiated { pre_grant }) else {
         return Err(TokenFailure::Request);
     };
+    let scope = pre_grant.scope.clone();
     let grant = Grant {
         owner_id: pre_grant.client_id.clone(),
         client_id: pre_grant.client_id,
@@ -232,6 +233,6 @@ pub async fn client_credentials(
         until,
         extensions,
     };
-    let issued = issuer.issue(grant.clone()).await.map_err(|()| TokenFailure::Store)?;
-    Ok((issued, grant))
+    let issued = issuer.issue(grant).await.map_err(|()| TokenFailure::Store)?;
+    Ok((issued, scope))
 }

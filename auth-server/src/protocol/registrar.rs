@@ -1,7 +1,7 @@
 //! oxide-auth's registrar over our clients: which redirect URI, and which scope.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use oxide_auth::primitives::registrar::{BoundClient, ClientUrl, ExactUrl, PreGrant, RegisteredUrl, RegistrarError};
@@ -16,8 +16,8 @@ pub struct RequestRegistrar {
     pub client: Arc<Client>,
 }
 
-/// Where service clients would be redirected to, if they ever were: oxide-auth's grants want a URI.
-const NOWHERE: &str = "urn:referris:no-redirect";
+/// Where service clients would be redirected to, if they ever were: oxide-auth's grants want a URI. Parsed once.
+static NOWHERE: LazyLock<Option<Url>> = LazyLock::new(|| Url::parse("urn:referris:no-redirect").ok());
 
 #[async_trait]
 impl Registrar for RequestRegistrar {
@@ -31,7 +31,11 @@ impl Registrar for RequestRegistrar {
             (Some(_), _) => return Err(RegistrarError::Unspecified),
             // Left out: fine when there is only one (RFC 6749 §3.1.2.3).
             (None, [only]) => only,
-            (None, _) if self.client.may_use("client_credentials") => NOWHERE,
+            (None, _) if self.client.may_use("client_credentials") => {
+                let nowhere = NOWHERE.clone().ok_or(RegistrarError::PrimitiveError)?;
+                let redirect_uri = Cow::Owned(RegisteredUrl::Semantic(nowhere));
+                return Ok(BoundClient { client_id: bound.client_id, redirect_uri });
+            }
             (None, _) => return Err(RegistrarError::Unspecified),
         };
         let exact = ExactUrl::new(chosen.to_owned()).map_err(|_| RegistrarError::PrimitiveError)?;
@@ -95,6 +99,8 @@ fn without_port(uri: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -114,6 +120,78 @@ mod tests {
             ("http://app.example/cb", "http://app.example:1/cb", false),
         ] {
             assert_eq!(same_but_for_loopback_port(registered, uri), same, "{registered} {uri}");
+        }
+    }
+
+    fn client(public: bool, registered: &str) -> Client {
+        let method = if public { "none" } else { "client_secret_basic" };
+        Client {
+            client_id: "app".into(),
+            name: "App".into(),
+            secret_hash: None,
+            sealed_secret: None,
+            origin: crate::clients::Origin::Operator,
+            first_party: false,
+            metadata: crate::clients::ClientMetadata {
+                redirect_uris: vec![registered.into()],
+                token_endpoint_auth_method: method.into(),
+                ..Default::default()
+            },
+            created_at: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
+    /// URIs that are much alike: what an attacker tries.
+    fn uris() -> impl Strategy<Value = String> {
+        let scheme = proptest::sample::select(vec!["https", "http", "HTTP", "com.example.app"]);
+        let user = proptest::sample::select(vec!["", "", "", "user@", "127.0.0.1@", "127.0.0.1:80\\@"]);
+        let host = proptest::sample::select(vec![
+            "127.0.0.1",
+            "localhost",
+            "LOCALHOST",
+            "[::1]",
+            "[0:0::1]",
+            "app.example",
+            "127.1",
+            "127.0.0.1.evil.example",
+        ]);
+        let port = proptest::sample::select(vec!["", "", ":", ":1", ":80", ":080", ":65535", ":99999", ":x"]);
+        let path =
+            proptest::sample::select(vec!["", "/", "/cb", "/cb/", "/a/../cb", "/%63b", "/cb?x", "/cb#x", "\\cb"]);
+        (scheme, user, host, port, path).prop_map(|(s, u, h, p, rest)| format!("{s}://{u}{h}{p}{rest}"))
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_matches_but_the_same_characters_and_any_port_on_loopback__rfc9700_2_1(
+            registered in uris(), uri in uris(), public in any::<bool>(),
+        ) {
+            let matches = matches_registered(&client(public, &registered), &uri);
+            if registered == uri {
+                prop_assert!(matches);
+            } else if matches {
+                // Then both are the same but for digits behind a loopback host.
+                prop_assert!(public);
+                let host = ["http://127.0.0.1", "http://localhost", "http://[::1]", "http://[0:0::1]", "http://127.1",
+                    "http://LOCALHOST"].into_iter().find(|host| registered.starts_with(*host) && uri.starts_with(*host));
+                let host = host.expect("one loopback host, written alike");
+                let rest = |text: &str| {
+                    let rest = &text[host.len()..];
+                    let rest = rest.strip_prefix(':').map_or(rest, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+                    rest.to_owned()
+                };
+                prop_assert_eq!(rest(&registered), rest(&uri));
+            }
+        }
+
+        #[test]
+        fn text_of_any_kind_matches_itself_alone__rfc9700_2_1(uri in ".{0,40}", public in any::<bool>()) {
+            let matches = matches_registered(&client(public, "http://127.0.0.1/cb"), &uri);
+            let port = uri.strip_prefix("http://127.0.0.1").and_then(|rest| rest.strip_suffix("/cb"));
+            let port = port.is_some_and(|port| {
+                port.strip_prefix(':').unwrap_or(port).bytes().all(|byte| byte.is_ascii_digit())
+            });
+            prop_assert_eq!(matches, uri == "http://127.0.0.1/cb" || (public && port));
         }
     }
 }

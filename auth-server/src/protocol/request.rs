@@ -10,9 +10,11 @@ use axum::http::{Method, header};
 use oxide_auth::code_grant::{accesstoken, authorization, client_credentials, refresh};
 use oxide_auth::endpoint::QueryParameter;
 use oxide_auth_axum::OAuthRequest;
+use shared::http::ClientCertificate;
 use url::form_urlencoded;
 
 use super::error::OAuthError;
+use crate::clients::TOKEN_EXCHANGE;
 
 /// The longest body or query that is read, in bytes.
 const MAX_LENGTH: usize = 64 * 1024;
@@ -25,6 +27,16 @@ pub struct Parameters {
     from_body: bool,
     /// `resource` may be repeated (RFC 8707 §2).
     pub resource: Vec<String>,
+    /// So may `audience`, in a token exchange alone (RFC 8693 §2.1).
+    pub audience: Vec<String>,
+    /// The `DPoP` headers as sent (RFC 9449 §4.1); more than one is for the reader to refuse.
+    pub dpop: Vec<String>,
+    /// Where it was sent to: the method and the path below the issuer's address.
+    pub method: Method,
+    pub path: String,
+    /// What the connection's client showed of itself (RFC 8705).
+    pub certificate: Option<ClientCertificate>,
+    names: Vec<String>,
 }
 
 impl std::fmt::Debug for Parameters {
@@ -45,6 +57,29 @@ impl Parameters {
         self.get(name).ok_or_else(|| OAuthError::invalid_request(format!("the parameter {name} is missing")))
     }
 
+    /// The same request with other parameters: those of a request object, or of a request that was pushed before.
+    ///
+    /// # Errors
+    /// As for a request of a client's: a parameter that is there twice is refused.
+    pub async fn with_parameters<'a>(
+        &self,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, OAuthError> {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let request = Request::builder()
+            .uri(format!("{}?{query}", self.path))
+            .body(Body::empty())
+            .map_err(|_| OAuthError::invalid_request("the parameters are too long"))?;
+        let (dpop, method, path) = (self.dpop.clone(), self.method.clone(), self.path.clone());
+        let certificate = self.certificate.clone();
+        Ok(Self { dpop, method, path, certificate, ..Self::from_request(request, &()).await? })
+    }
+
+    /// Every parameter but `resource`, by name, in no particular order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// The `Authorization` header.
     pub fn authorization_header(&self) -> Option<&str> {
         self.request.authorization_header()
@@ -57,6 +92,10 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
     async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
         let (parts, body) = request.into_parts();
         let from_body = parts.method == Method::POST;
+        let dpop = parts.headers.get_all("dpop").iter();
+        let dpop = dpop.map(|proof| String::from_utf8_lossy(proof.as_bytes()).into_owned()).collect();
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let certificate = parts.extensions.get().cloned();
         let bytes = to_bytes(body, MAX_LENGTH)
             .await
             .map_err(|_| OAuthError::invalid_request("the body is longer than 64 KiB or was cut off"))?;
@@ -73,7 +112,8 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
             }
         }
         let mut seen = HashSet::new();
-        let mut resource = vec![];
+        let mut names = vec![];
+        let (mut resource, mut audience) = (vec![], vec![]);
         for (name, value) in form_urlencoded::parse(if from_body { &bytes } else { query.as_bytes() }) {
             // No specification has a use for it, and PostgreSQL can't store it.
             if name.contains('\0') || value.contains('\0') {
@@ -81,15 +121,23 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
             }
             if name == "resource" {
                 resource.push(value.into_owned());
+            } else if name == "audience" {
+                audience.push(value.into_owned());
             } else if !seen.insert(name.clone()) {
                 let name: String = name.chars().take(40).collect();
                 return Err(OAuthError::invalid_request(format!("the parameter {name} is there twice")));
+            } else {
+                names.push(name.into_owned());
             }
         }
         let request = OAuthRequest::from_request(Request::from_parts(parts, Body::from(bytes)), state)
             .await
             .map_err(|_| OAuthError::invalid_request("there is more than one Authorization header"))?;
-        Ok(Self { request, from_body, resource })
+        let read = Self { request, from_body, resource, audience, dpop, method, path, certificate, names };
+        if read.audience.len() > 1 && read.get("grant_type").as_deref() != Some(TOKEN_EXCHANGE) {
+            return Err(OAuthError::invalid_request("the parameter audience is there twice"));
+        }
+        Ok(read)
     }
 }
 

@@ -6,15 +6,19 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::core::{CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm};
 use openidconnect::{
-    AccessToken, AdditionalClaims, Audience, AuthenticationContextClass, AuthenticationMethodReference, EndUserEmail,
-    EndUserFamilyName, EndUserGivenName, EndUserName, IdToken, IdTokenClaims, IssuerUrl, LanguageTag, LocalizedClaim,
-    Nonce, StandardClaims, SubjectIdentifier,
+    AdditionalClaims, Audience, AuthenticationContextClass, AuthenticationMethodReference, IdToken, IdTokenClaims,
+    IssuerUrl, Nonce, StandardClaims,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::db::{DbError, Tx};
 use shared::ids::{GrantId, SessionId, UserId};
-use shared::users::User;
+use shared::subjects;
+use shared::users::{self, User};
 use tracing::error;
 
+use super::binding::Confirmation;
+use super::claims;
 use super::error::{Code, OAuthError};
 use super::grants::GrantDetails;
 use crate::clients::Client;
@@ -41,6 +45,15 @@ pub struct AccessTokenClaims {
     pub sid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant_id: Option<String>,
+    /// RFC 7800 §3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+    /// RFC 9396 §9.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details: Vec<serde_json::Value>,
+    /// Who acts for the subject (RFC 8693 §4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub act: Option<serde_json::Value>,
 }
 
 /// A single audience is written as a string (RFC 7519 §4.1.3).
@@ -52,6 +65,14 @@ pub enum OneOrMany {
 }
 
 impl OneOrMany {
+    /// All of them.
+    pub fn to_vec(&self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one.clone()],
+            Self::Many(many) => many.clone(),
+        }
+    }
+
     pub fn contains(&self, value: &str) -> bool {
         match self {
             Self::One(one) => one == value,
@@ -80,16 +101,18 @@ pub enum Subject<'a> {
 }
 
 /// Whom an access token is for: what the client named, or what its scope implies.
-pub fn audience(state: &AppState, scope: &[String], resource: &[String]) -> OneOrMany {
+pub fn audience(state: &AppState, scope: &[String], resource: &[String], details: &[serde_json::Value]) -> OneOrMany {
     let issuer = state.issuer().to_owned();
     let api = state.platform.config.api.public_url.as_str().to_owned();
     let mut audience = resource.to_vec();
     if audience.is_empty() {
         let (referral, own): (Vec<_>, Vec<_>) = scope.iter().partition(|s| s.starts_with("referral"));
-        if !own.is_empty() || referral.is_empty() {
+        // All authorization details there are concern the referral API.
+        let referral = !referral.is_empty() || !details.is_empty();
+        if !own.is_empty() || !referral {
             audience.push(issuer);
         }
-        if !referral.is_empty() {
+        if referral {
             audience.push(api);
         }
     }
@@ -114,43 +137,63 @@ pub fn check_resource(state: &AppState, asked: &[String], granted: &[String]) ->
     Ok(resources)
 }
 
-/// Signs an access token. `jti` names it; `expires_at` is its end.
-pub fn access_token(
-    state: &AppState,
-    client: &Client,
-    subject: &Subject<'_>,
-    scope: &[String],
-    resource: &[String],
-    jti: String,
-    expires_at: DateTime<Utc>,
-) -> Result<String, OAuthError> {
-    let now = state.platform.clock.now();
-    let mut claims = AccessTokenClaims {
-        iss: state.issuer().to_owned(),
-        sub: client.client_id.0.clone(),
-        aud: audience(state, scope, resource),
-        exp: expires_at.timestamp(),
-        iat: now.timestamp(),
-        jti,
-        client_id: client.client_id.0.clone(),
-        scope: scope.join(" "),
-        auth_time: None,
-        acr: None,
-        sid: None,
-        grant_id: None,
-    };
-    if let Subject::User { id, grant, sid, details } = subject {
-        claims.sub = id.to_string();
-        claims.auth_time = Some(details.auth_time.timestamp());
-        claims.acr = Some(details.acr.clone());
-        claims.sid = sid.map(|sid| sid.to_string());
-        claims.grant_id = Some(grant.to_string());
+/// The `sub` by which `client` knows `user` (OpenID Connect Core §8).
+pub fn subject(state: &AppState, client: &Client, user: UserId) -> String {
+    match client.sector() {
+        Some(sector) => subjects::pairwise(&state.platform, &sector, user),
+        None => user.to_string(),
     }
-    let key = state.keys.signing(Algorithm::Es256, now);
-    key.sign_access_token(&claims).map_err(|error| {
-        error!(%error, "an access token can't be signed");
-        OAuthError::new(Code::ServerError, "the token can't be signed")
-    })
+}
+
+/// An access token to be signed.
+pub struct AccessToken<'a> {
+    pub client: &'a Client,
+    pub subject: Subject<'a>,
+    pub scope: &'a [String],
+    pub resource: &'a [String],
+    /// What it is bound to.
+    pub cnf: Option<Confirmation>,
+    pub authorization_details: &'a [serde_json::Value],
+    pub act: Option<serde_json::Value>,
+    pub jti: String,
+    pub expires_at: DateTime<Utc>,
+}
+
+impl AccessToken<'_> {
+    /// Signs it (RFC 9068 §2).
+    pub fn sign(self, state: &AppState) -> Result<String, OAuthError> {
+        let now = state.platform.clock.now();
+        let mut claims = AccessTokenClaims {
+            iss: state.issuer().to_owned(),
+            sub: self.client.client_id.0.clone(),
+            aud: audience(state, self.scope, self.resource, self.authorization_details),
+            exp: self.expires_at.timestamp(),
+            iat: now.timestamp(),
+            jti: self.jti,
+            client_id: self.client.client_id.0.clone(),
+            scope: self.scope.join(" "),
+            auth_time: None,
+            acr: None,
+            sid: None,
+            grant_id: None,
+            cnf: self.cnf,
+            authorization_details: self.authorization_details.to_vec(),
+            act: self.act,
+        };
+        if let Subject::User { id, grant, sid, details } = self.subject {
+            claims.sub = subject(state, self.client, id);
+            // A grant for which nobody signed in does not say when.
+            claims.auth_time = Some(details.auth_time.timestamp()).filter(|at| *at > 0);
+            claims.acr = Some(details.acr.clone());
+            claims.sid = sid.map(|sid| sid.to_string());
+            claims.grant_id = Some(grant.to_string());
+        }
+        let key = state.keys.signing(Algorithm::Es256, now);
+        key.sign_access_token(&claims).map_err(|error| {
+            error!(%error, "an access token can't be signed");
+            OAuthError::new(Code::ServerError, "the token can't be signed")
+        })
+    }
 }
 
 /// The claim that OpenID Connect Back-Channel Logout §2.1 adds to ID tokens.
@@ -166,62 +209,64 @@ impl AdditionalClaims for SessionClaim {}
 pub type OurIdToken =
     IdToken<SessionClaim, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
 
-/// Signs an ID token with the client's algorithm. Claims about the person are left to the userinfo endpoint (OpenID
-/// Connect Core §5.4), since an access token always goes with it.
-pub fn id_token(
-    state: &AppState,
-    client: &Client,
-    user: UserId,
-    sid: Option<SessionId>,
-    details: &GrantDetails,
-    nonce: Option<&str>,
-    access_token: &str,
-) -> Result<String, OAuthError> {
-    let failed = |reason: String| {
-        error!(reason, "an ID token can't be signed");
-        OAuthError::new(Code::ServerError, "the ID token can't be signed")
-    };
-    let now = state.platform.clock.now();
-    let seconds = i64::try_from(state.platform.config.tokens.id_token_seconds).unwrap_or(600);
-    let issuer = IssuerUrl::new(state.issuer().to_owned()).map_err(|e| failed(e.to_string()))?;
-    let claims = IdTokenClaims::<SessionClaim, CoreGenderClaim>::new(
-        issuer,
-        vec![Audience::new(client.client_id.0.clone())],
-        now + TimeDelta::seconds(seconds),
-        now,
-        StandardClaims::new(SubjectIdentifier::new(user.to_string())),
-        SessionClaim { sid: sid.map(|sid| sid.to_string()) },
-    )
-    .set_auth_time(Some(details.auth_time))
-    .set_auth_context_ref(Some(AuthenticationContextClass::new(details.acr.clone())))
-    .set_auth_method_refs(Some(details.amr.iter().cloned().map(AuthenticationMethodReference::new).collect()))
-    .set_nonce(nonce.map(|nonce| Nonce::new(nonce.to_owned())));
-    let algorithm = Algorithm::named(&client.metadata.id_token_signed_response_alg).unwrap_or(Algorithm::Rs256);
-    let key = state.keys.signing(algorithm, now);
-    let access_token = AccessToken::new(access_token.to_owned());
-    OurIdToken::new(claims, key.as_ref(), algorithm.core(), Some(&access_token), None)
-        .map(|token| token.to_string())
-        .map_err(|e| failed(e.to_string()))
+/// An ID token to be signed. Claims about the person are left to the userinfo endpoint (OpenID Connect Core §5.4), since
+/// an access token always goes with it; those that were asked for by name are in it.
+pub struct IdentityToken<'a> {
+    pub client: &'a Client,
+    pub user: UserId,
+    pub sid: Option<SessionId>,
+    pub details: &'a GrantDetails,
+    pub nonce: Option<&'a str>,
+    pub access_token: &'a str,
+    /// The account, where claims were asked for by name.
+    pub person: Option<&'a User>,
 }
 
-/// What a person's scopes tell about them (OpenID Connect Core §5.4).
-pub fn standard_claims(user: &User, scopes: &[&str]) -> StandardClaims<CoreGenderClaim> {
-    let has = |scope: &str| scopes.contains(&scope);
-    let mut claims = StandardClaims::new(SubjectIdentifier::new(user.id.to_string()));
-    if has("profile") {
-        claims = claims
-            .set_name(user.display_name().map(|name| LocalizedClaim::from(EndUserName::new(name))))
-            .set_given_name(user.given_name.clone().map(|name| LocalizedClaim::from(EndUserGivenName::new(name))))
-            .set_family_name(user.family_name.clone().map(|name| LocalizedClaim::from(EndUserFamilyName::new(name))))
-            .set_locale(user.locale.clone().map(LanguageTag::new))
-            .set_updated_at(Some(user.updated_at));
+impl IdentityToken<'_> {
+    /// Signs it with the client's algorithm.
+    pub fn sign(self, state: &AppState) -> Result<String, OAuthError> {
+        let failed = |reason: String| {
+            error!(reason, "an ID token can't be signed");
+            OAuthError::new(Code::ServerError, "the ID token can't be signed")
+        };
+        let Self { client, user, sid, details, nonce, access_token, person } = self;
+        let now = state.platform.clock.now();
+        let seconds = i64::try_from(state.platform.config.tokens.id_token_seconds).unwrap_or(600);
+        let issuer = IssuerUrl::new(state.issuer().to_owned()).map_err(|e| failed(e.to_string()))?;
+        let mut about = match (person, &details.claims) {
+            (Some(person), Some(asked)) => claims::about(person, &[], &asked.id_token),
+            _ => Map::new(),
+        };
+        about.insert("sub".into(), subject(state, client, user).into());
+        let about: StandardClaims<CoreGenderClaim> =
+            serde_json::from_value(Value::Object(about)).map_err(|e| failed(e.to_string()))?;
+        let claims = IdTokenClaims::<SessionClaim, CoreGenderClaim>::new(
+            issuer,
+            vec![Audience::new(client.client_id.0.clone())],
+            now + TimeDelta::seconds(seconds),
+            now,
+            about,
+            SessionClaim { sid: sid.map(|sid| sid.to_string()) },
+        )
+        .set_auth_time(Some(details.auth_time))
+        .set_auth_context_ref(Some(AuthenticationContextClass::new(details.acr.clone())))
+        .set_auth_method_refs(Some(details.amr.iter().cloned().map(AuthenticationMethodReference::new).collect()))
+        .set_nonce(nonce.map(|nonce| Nonce::new(nonce.to_owned())));
+        let algorithm = Algorithm::named(&client.metadata.id_token_signed_response_alg).unwrap_or(Algorithm::Rs256);
+        let key = state.keys.signing(algorithm, now);
+        let access_token = openidconnect::AccessToken::new(access_token.to_owned());
+        OurIdToken::new(claims, key.as_ref(), algorithm.core(), Some(&access_token), None)
+            .map(|token| token.to_string())
+            .map_err(|e| failed(e.to_string()))
     }
-    if has("email") {
-        claims = claims
-            .set_email(Some(EndUserEmail::new(user.email.clone())))
-            .set_email_verified(Some(user.email_verified_at.is_some()));
+}
+
+/// The account, where the ID token is to tell of it.
+pub async fn person(tx: &mut Tx, user: UserId, details: &GrantDetails) -> Result<Option<User>, DbError> {
+    if details.claims.as_ref().is_none_or(|claims| claims.id_token.is_empty()) {
+        return Ok(None);
     }
-    claims
+    users::by_id(tx, user).await
 }
 
 /// A successful token response (RFC 6749 §5.1).
@@ -236,6 +281,12 @@ pub struct TokenResponse {
     pub refresh_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_token: Option<String>,
+    /// RFC 8693 §2.2.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
+    /// RFC 9396 §7.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details: Vec<serde_json::Value>,
 }
 
 impl IntoResponse for TokenResponse {

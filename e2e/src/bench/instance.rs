@@ -63,11 +63,11 @@ impl Instance {
         Ok(Self { child, folder: folder.to_owned(), pid, auth: addresses[0], ready_after: begun.elapsed() })
     }
 
-    /// A client with the client_credentials grant, made with `auth-server client create`: its id and secret.
-    pub async fn client(&self, auth_server: &Path) -> Result<(String, String)> {
+    /// A client made with `auth-server client create`: its id and secret.
+    pub async fn client(&self, auth_server: &Path, options: &[&str]) -> Result<(String, String)> {
         let mut command = program_in(auth_server, &self.folder)?;
-        command.args(["client", "create", "--name", "Load", "--grant", "client_credentials"]);
-        let output = command.args(["--scope", "referral-codes:read", "--json"]).output().await?;
+        command.args(["client", "create", "--name", "Load", "--json"]);
+        let output = command.args(options).output().await?;
         ensure!(output.status.success(), "client create: {}", String::from_utf8_lossy(&output.stderr));
         let answer: Value = serde_json::from_slice(&output.stdout)?;
         let member = |name: &str| answer[name].as_str().map(str::to_owned).context("client create gave no client");

@@ -73,6 +73,30 @@ impl Connection {
         Ok(status)
     }
 
+    /// The last answer, head and body.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.buffer).into_owned()
+    }
+
+    /// A header of the last answer.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers(name).into_iter().next()
+    }
+
+    /// The cookies that the last answer set, as they are sent back.
+    pub fn cookies(&self) -> String {
+        let set = self.headers("set-cookie");
+        let pairs: Vec<&str> = set.iter().filter_map(|cookie| cookie.split(';').next()).collect();
+        pairs.join("; ")
+    }
+
+    fn headers(&self, name: &str) -> Vec<String> {
+        let text = self.text();
+        let head = text.split("\r\n\r\n").next().unwrap_or_default().to_owned();
+        let lines = head.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).collect()
+    }
+
     async fn read(&mut self) -> Result<()> {
         if self.stream.read_buf(&mut self.buffer).await? == 0 {
             bail!("the connection was closed");

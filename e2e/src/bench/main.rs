@@ -2,13 +2,14 @@
 //! database, beside the least that could do the same work on the same machine in the same minutes.
 //!
 //! - `instance`: the programs that are measured
-//! - `load`: the requests they get
+//! - `load`: the requests they get; `flows`: whole code flows
 //! - `bare`: what they are compared with
 //! - `report`: the figures as Markdown
 #![expect(clippy::print_stdout, reason = "a command-line program talks to its terminal")]
 #![expect(clippy::print_stderr, reason = "a command-line program talks to its terminal")]
 
 mod bare;
+mod flows;
 mod instance;
 mod load;
 mod report;
@@ -23,6 +24,7 @@ use clap::{Args, Parser, Subcommand};
 use futures::future::try_join_all;
 use tokio::time::sleep;
 
+use crate::flows::Flows;
 use crate::instance::Instance;
 use crate::load::{Connection, Load, Probe};
 use crate::report::Report;
@@ -105,6 +107,7 @@ async fn measure(args: &Measure) -> Result<()> {
     report.idle_memory(&instance.memory()?);
 
     tokens(args, &instance, round, &mut report).await?;
+    code_flows(args, &instance, round, &mut report).await?;
     passwords(&instance, &logins, round, &mut report).await?;
     storm(&instance, &logins, round, &mut report).await?;
     report.memory_after(&instance.memory()?);
@@ -141,7 +144,12 @@ async fn few_requests(instance: &Instance) -> Result<Vec<Vec<u8>>> {
 /// client_credentials tokens beside a bare handler.
 async fn tokens(args: &Measure, instance: &Instance, round: Duration, report: &mut Report) -> Result<()> {
     eprintln!("tokens");
-    let (id, secret) = instance.client(&args.standalone.with_file_name("auth-server")).await?;
+    let (id, secret) = instance
+        .client(
+            &args.standalone.with_file_name("auth-server"),
+            &["--grant", "client_credentials", "--scope", "referral-codes:read"],
+        )
+        .await?;
     // Clients made beside running services are known within a second.
     sleep(Duration::from_secs(1)).await;
     let basic = STANDARD.encode(format!("{id}:{secret}"));
@@ -160,6 +168,33 @@ async fn tokens(args: &Measure, instance: &Instance, round: Duration, report: &m
         }
     }
     report.tokens(&rounds);
+    Ok(())
+}
+
+/// Authorization request, code, tokens, by people who are signed in.
+async fn code_flows(args: &Measure, instance: &Instance, round: Duration, report: &mut Report) -> Result<()> {
+    eprintln!("code flows");
+    let options = [
+        "--first-party",
+        "--grant",
+        "authorization_code",
+        "--scope",
+        "openid",
+        "--redirect-uri",
+        "https://app.example/callback",
+    ];
+    let client = instance.client(&args.standalone.with_file_name("auth-server"), &options).await?;
+    let people: Vec<(String, &str)> = (0..CLIENTS).map(|n| (format!("person{n}@example.com"), PASSWORD)).collect();
+    sleep(Duration::from_secs(1)).await;
+    let flows = Flows::prepare(instance, client, &people).await?;
+    let mut rounds = vec![];
+    for number in 0..=ROUNDS {
+        let load = flows.run(round).await?;
+        if number > 0 {
+            rounds.push(load);
+        }
+    }
+    report.code_flows(&rounds);
     Ok(())
 }
 

@@ -1,11 +1,18 @@
 //! An app on the `openidconnect` crate, and the finer points of the code flow: silent requests, fresh sign-ins, PKCE
 //! that was left out, loopback ports, narrowed refreshes.
 
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata, CoreUserInfoClaims};
+use openidconnect::core::{
+    CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
+    CoreErrorResponseType, CoreGrantType, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType, CoreRevocableToken, CoreSubjectIdentifierType,
+    CoreTokenResponse, CoreUserInfoClaims,
+};
 use openidconnect::{
-    AccessTokenHash, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, IntrospectionUrl,
-    IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, RedirectUrl, Scope, TokenIntrospectionResponse,
-    TokenResponse,
+    AccessToken, AccessTokenHash, AdditionalProviderMetadata, AuthType, AuthorizationCode, ClaimsVerificationError,
+    ClientId, ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, ErrorResponseType, HttpRequest,
+    HttpResponse, IntrospectionUrl, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier,
+    ProviderMetadata, RedirectUrl, RequestTokenError, RevocationUrl, Scope, StandardErrorResponse,
+    TokenIntrospectionResponse, TokenResponse,
 };
 use url::Url;
 
@@ -37,47 +44,127 @@ fn says(world: &World, redirect: &Url, app: &App, authorization: &Authorization,
     assert_eq!(parameter(redirect, "code"), None, "{redirect}");
 }
 
-async fn an_app_built_on_a_client_library_signs_a_person_in__oidc_core_3_1(world: World) {
-    let ann = world.person("ann").await;
-    let app = world.app().await;
+/// The crate's client for `app`, as discovery has it.
+async fn client(world: &World, app: &App) -> LibraryClient {
     let http = |request| send(world.http().clone(), request);
     let issuer = IssuerUrl::new(world.auth_url.clone()).unwrap();
-    let metadata = CoreProviderMetadata::discover_async(issuer, &http).await.expect("discovery works");
+    let metadata = Metadata::discover_async(issuer, &http).await.expect("discovery works");
+    let more: &More = metadata.additional_metadata();
+    let (introspection, revocation) = (more.introspection_endpoint.clone(), more.revocation_endpoint.clone());
     let client = CoreClient::from_provider_metadata(
         metadata,
         ClientId::new(app.client_id.clone()),
-        Some(ClientSecret::new(app.secret.clone().unwrap())),
-    )
-    .set_redirect_uri(RedirectUrl::new(app.redirect_uri.clone()).unwrap())
-    .set_introspection_url(IntrospectionUrl::new(format!("{}/oauth/introspect", world.auth_url)).unwrap());
+        app.secret.clone().map(ClientSecret::new),
+    );
+    let redirect_uri = if app.redirect_uri.is_empty() { "http://127.0.0.1/none" } else { &app.redirect_uri };
+    client
+        .set_redirect_uri(RedirectUrl::new(redirect_uri.to_owned()).unwrap())
+        .set_introspection_url(introspection)
+        .set_revocation_url(revocation)
+}
 
+/// What the crate leaves to its users of the metadata (RFC 8414 §2).
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+struct More {
+    introspection_endpoint: IntrospectionUrl,
+    revocation_endpoint: RevocationUrl,
+}
+impl AdditionalProviderMetadata for More {}
+
+type Metadata = ProviderMetadata<
+    More,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+type LibraryClient =
+    CoreClient<EndpointSet, EndpointNotSet, EndpointSet, EndpointSet, EndpointMaybeSet, EndpointMaybeSet>;
+
+/// What an app keeps of a sign-in it began.
+struct Begun {
+    url: Url,
+    state: CsrfToken,
+    nonce: Nonce,
+    verifier: PkceCodeVerifier,
+}
+
+fn begin(client: &LibraryClient) -> Begun {
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
     let (url, state, nonce) = client
         .authorize_url(CoreAuthenticationFlow::AuthorizationCode, CsrfToken::new_random, Nonce::new_random)
         .add_scopes(["profile", "email", "offline_access"].map(|scope| Scope::new(scope.to_owned())))
         .set_pkce_challenge(challenge)
         .url();
+    Begun { url, state, nonce, verifier }
+}
+
+/// The code that comes back to the app, whose state it must be.
+fn code(world: &World, back: &Url, begun: &Begun) -> AuthorizationCode {
+    assert_eq!(parameter(back, "state").as_ref(), Some(begun.state.secret()));
+    assert_eq!(parameter(back, "iss").as_deref(), Some(world.auth_url.as_str()), "RFC 9207 §2");
+    AuthorizationCode::new(parameter(back, "code").expect("a code"))
+}
+
+async fn redeem(
+    world: &World,
+    client: &LibraryClient,
+    code: AuthorizationCode,
+    verifier: PkceCodeVerifier,
+) -> Result<CoreTokenResponse, RequestTokenError<reqwest::Error, StandardErrorResponse<CoreErrorResponseType>>> {
+    let exchange = client.exchange_code(code).expect("there is a token endpoint").set_pkce_verifier(verifier);
+    exchange.request_async(&|request| send(world.http().clone(), request)).await
+}
+
+/// Holds an error of the crate to the specification's code.
+#[track_caller]
+fn refused<T, R, E>(answer: Result<T, RequestTokenError<R, StandardErrorResponse<E>>>, code: &str)
+where
+    R: std::error::Error + 'static,
+    E: ErrorResponseType + std::fmt::Display + 'static,
+{
+    match answer {
+        Ok(_) => panic!("it was granted; {code} was expected"),
+        Err(RequestTokenError::ServerResponse(error)) => {
+            assert_eq!(serde_json::to_value(error.error()).unwrap(), code, "{error:?}");
+        }
+        Err(other) => panic!("{code} was expected, not {other:?}"),
+    }
+}
+
+async fn an_app_built_on_a_client_library_signs_a_person_in__oidc_core_3_1(world: World) {
+    let ann = world.person("ann").await;
+    let app = world.app().await;
+    let http = |request| send(world.http().clone(), request);
+    let client = client(&world, &app).await;
+
+    let begun = begin(&client);
     let mut visitor = world.visitor();
-    let page = visitor.open(&url).await.page();
+    let page = visitor.open(&begun.url).await.page();
     assert!(page.says("Wonder App"), "the sign-in page names the app:\n{}", page.body);
     let page = visitor.submit(&page, &[("email", &ann.email), ("password", PASSWORD)]).await.page();
     assert!(page.says("Wonder App") && page.says("ann@example.com"), "the consent page names both:\n{}", page.body);
     let back = callback(visitor.submit(&page, &[("decision", "allow")]).await);
-    assert_eq!(parameter(&back, "state").as_ref(), Some(state.secret()));
-    assert_eq!(parameter(&back, "iss").as_deref(), Some(world.auth_url.as_str()), "RFC 9207 §2");
 
-    let code = AuthorizationCode::new(parameter(&back, "code").expect("a code"));
-    let exchange = client.exchange_code(code).unwrap().set_pkce_verifier(verifier);
-    let tokens = exchange.request_async(&http).await.expect("a token response");
+    let code = code(&world, &back, &begun);
+    let tokens = redeem(&world, &client, code, begun.verifier).await.expect("a token response");
     let id_token = tokens.id_token().expect("an ID token");
     let check = client.id_token_verifier();
-    let claims = id_token.claims(&check, &nonce).expect("the ID token is in order");
+    let claims = id_token.claims(&check, &begun.nonce).expect("the ID token is in order");
     assert_eq!(claims.subject().as_str(), ann.id);
     assert!(claims.auth_time().is_some(), "OpenID Connect Core §2");
     let key = id_token.signing_key(&check).unwrap();
     let hash = AccessTokenHash::from_token(tokens.access_token(), id_token.signing_alg().unwrap(), key);
     assert_eq!(claims.access_token_hash(), Some(&hash.unwrap()), "at_hash");
-    assert!(id_token.claims(&check, &Nonce::new_random()).is_err(), "another sign-in's nonce");
+    let wrong = id_token.claims(&check, &Nonce::new_random());
+    assert!(matches!(wrong, Err(ClaimsVerificationError::InvalidNonce(_))), "another sign-in's nonce: {wrong:?}");
 
     let info = client.user_info(tokens.access_token().clone(), Some(claims.subject().clone())).unwrap();
     let info: CoreUserInfoClaims = info.request_async(&http).await.expect("userinfo");
@@ -87,16 +174,85 @@ async fn an_app_built_on_a_client_library_signs_a_person_in__oidc_core_3_1(world
 
     let refreshed = client.exchange_refresh_token(tokens.refresh_token().unwrap()).unwrap();
     let refreshed = refreshed.request_async(&http).await.expect("refreshed tokens");
+    let again = refreshed.id_token().expect("an ID token again").claims(&check, |_: Option<&Nonce>| Ok(())).unwrap();
+    assert_eq!(again.subject().as_str(), ann.id, "OpenID Connect Core §12.2");
     let known = client.introspect(refreshed.access_token()).request_async(&http).await.expect("introspection");
     assert!(known.active());
     assert_eq!(known.sub(), Some(ann.id.as_str()));
 
-    // The crate revokes over https only.
-    app.revoke(refreshed.refresh_token().unwrap().secret()).await.is(200);
+    let last = CoreRevocableToken::from(refreshed.refresh_token().unwrap());
+    client.revoke_token(last).unwrap().request_async(&http).await.expect("revocation");
     // The grant's access tokens end with it (RFC 7009 §2.1).
     crate::races::is_soon_inactive(&app, refreshed.access_token().secret()).await;
+    let ended = client.exchange_refresh_token(refreshed.refresh_token().unwrap()).unwrap();
+    refused(ended.request_async(&http).await, "invalid_grant");
+    let unknown = CoreRevocableToken::from(AccessToken::new("nonsense".to_owned()));
+    client.revoke_token(unknown).unwrap().request_async(&http).await.expect("RFC 7009 §2.2: no error");
 }
-on_both_stores!(an_app_built_on_a_client_library_signs_a_person_in__oidc_core_3_1);
+on_both_stores_by_https!(an_app_built_on_a_client_library_signs_a_person_in__oidc_core_3_1);
+
+async fn what_goes_wrong_reaches_the_app_as_the_specification_names_it__rfc6749_5_2(world: World) {
+    let ann = world.person("ann").await;
+    let app = world.app().await;
+    let http = |request| send(world.http().clone(), request);
+    let right = client(&world, &app).await;
+    let mut visitor = world.visitor();
+    let mut authorized = async |client: &LibraryClient| {
+        let begun = begin(client);
+        let authorization = Authorization {
+            url: begun.url.clone(),
+            state: String::new(),
+            nonce: String::new(),
+            verifier: String::new(),
+        };
+        let back = visitor.authorizes(&ann.email, &authorization).await;
+        (code(&world, &back, &begun), begun.verifier)
+    };
+
+    // Twice.
+    let (code, verifier) = authorized(&right).await;
+    let same = PkceCodeVerifier::new(verifier.secret().clone());
+    let tokens = redeem(&world, &right, code.clone(), verifier).await.unwrap();
+    refused(redeem(&world, &right, code, same).await, "invalid_grant");
+    crate::races::is_soon_inactive(&app, tokens.access_token().secret()).await;
+    // With another verifier, redirect URI, or client.
+    let (code, _) = authorized(&right).await;
+    let (_, other) = PkceCodeChallenge::new_random_sha256();
+    refused(redeem(&world, &right, code, other).await, "invalid_grant");
+    let elsewhere = App { redirect_uri: "http://127.0.0.1:1/elsewhere".to_owned(), ..app.clone() };
+    for wrong in [elsewhere, world.app().await] {
+        let wrong = client(&world, &wrong).await;
+        let (code, verifier) = authorized(&right).await;
+        refused(redeem(&world, &wrong, code, verifier).await, "invalid_grant");
+    }
+    // With a wrong secret, in the header and in the body.
+    let impostor = App { secret: Some("wrong".to_owned()), ..app.clone() };
+    for method in [AuthType::BasicAuth, AuthType::RequestBody] {
+        let impostor = client(&world, &impostor).await.set_auth_type(method);
+        let (code, verifier) = authorized(&right).await;
+        refused(redeem(&world, &impostor, code, verifier).await, "invalid_client");
+    }
+
+    // A service, and what it may not have.
+    let (service, _) = world.service("openid").await;
+    let service = client(&world, &service).await;
+    let asks = |scope: &str| service.exchange_client_credentials().unwrap().add_scope(Scope::new(scope.to_owned()));
+    let token = asks("referral-codes:read").request_async(&http).await.expect("a token");
+    assert!(token.refresh_token().is_none() && token.id_token().is_none(), "RFC 6749 §4.4.3");
+    refused(asks("account:write").request_async(&http).await, "invalid_scope");
+    let astray = asks("openid").add_extra_param("resource", "https://elsewhere.example");
+    refused(astray.request_async(&http).await, "invalid_target");
+    refused(right.exchange_client_credentials().unwrap().request_async(&http).await, "unauthorized_client");
+
+    // Too late.
+    let (code, verifier) = authorized(&right).await;
+    world.pass(std::time::Duration::from_secs(61));
+    refused(redeem(&world, &right, code, verifier).await, "invalid_grant");
+    world.pass(std::time::Duration::from_secs(600));
+    let known = service.introspect(token.access_token()).request_async(&http).await.expect("introspection");
+    assert!(!known.active());
+}
+on_both_stores_by_https!(what_goes_wrong_reaches_the_app_as_the_specification_names_it__rfc6749_5_2);
 
 async fn a_refresh_may_narrow_the_scope_and_never_widen_it__rfc6749_6(world: World) {
     let ann = world.person("ann").await;

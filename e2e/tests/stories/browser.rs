@@ -133,14 +133,14 @@ async fn loop_until<T, F: Future<Output = Option<T>>>(ask: impl Fn() -> F) -> T 
 }
 
 /// `chromedriver` and the profile of the browser that it starts. Both end, and go, when this is dropped.
-struct Driver {
+pub struct Driver {
     child: Child,
     url: String,
     profile: TempDir,
 }
 
 impl Driver {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let program = machine::CHROMEDRIVER.find().expect("cargo xtask test installs it");
         let mut child = Command::new(program)
             .arg("--port=0")
@@ -181,21 +181,27 @@ impl Drop for Driver {
     }
 }
 
-struct Browser {
-    client: Client,
+pub struct Browser {
+    pub client: Client,
     store: Store,
 }
 
 impl Browser {
     async fn open(driver: &Driver, store: Store) -> Self {
+        Self::open_trusting(driver, store, None).await
+    }
+
+    /// One that takes certificates with this key (SHA-256 of the SubjectPublicKeyInfo, in base64) for good.
+    pub async fn open_trusting(driver: &Driver, store: Store, key: Option<&str>) -> Self {
         let profile = format!("--user-data-dir={}", driver.profile.path().display());
+        let trusted = format!("--ignore-certificate-errors-spki-list={}", key.unwrap_or_default());
         let capabilities = json!({
             "goog:chromeOptions": {
                 "binary": machine::CHROMIUM.find().expect("cargo xtask test installs it"),
                 "args": [
                     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                    "--disable-dev-shm-usage", "--lang=en", "--window-size=1280,1000", profile,
+                    "--disable-dev-shm-usage", "--lang=en", "--window-size=1280,1000", profile, trusted,
                 ],
             },
         });
@@ -208,26 +214,26 @@ impl Browser {
         Self { client, store }
     }
 
-    async fn goto(&self, url: &str) {
+    pub async fn goto(&self, url: &str) {
         self.client.goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
     }
 
     /// The first element that `css` selects, once it is there.
-    async fn find(&self, css: &str) -> Element {
+    pub async fn find(&self, css: &str) -> Element {
         match self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await {
             Ok(element) => element,
             Err(error) => self.fails(css, &error.to_string()).await,
         }
     }
 
-    async fn fill(&self, name: &str, value: &str) {
+    pub async fn fill(&self, name: &str, value: &str) {
         let field = self.find(&format!("input[name='{name}']")).await;
         field.clear().await.unwrap();
         field.send_keys(value).await.unwrap();
     }
 
     /// Clicks as a person does: only what can be seen, and is not covered or about to move.
-    async fn click(&self, css: &str) {
+    pub async fn click(&self, css: &str) {
         let clicked = async {
             loop {
                 match self.find(css).await.click().await {

@@ -22,7 +22,7 @@ async fn both_documents_list_what_works__rfc8414_2(world: World) {
     let oauth = anon.get("/.well-known/oauth-authorization-server").await.is(200);
     for document in [&openid, &oauth] {
         assert_eq!(document["issuer"], world.auth_url.as_str(), "byte for byte");
-        for name in ["authorization", "token", "revocation", "introspection"] {
+        for name in ["authorization", "token", "revocation", "introspection", "device_authorization"] {
             let url = document[format!("{name}_endpoint")].as_str().unwrap_or_else(|| panic!("{name}: {document}"));
             let method = if name == "authorization" { Method::GET } else { Method::POST };
             let answer = Answer::to(anon.request(method, url).form(&[("a", "b")])).await;
@@ -38,7 +38,16 @@ async fn both_documents_list_what_works__rfc8414_2(world: World) {
     // The rest of what is promised, in what an endpoint answers.
     assert_eq!(
         strings(&openid["grant_types_supported"]).into_iter().collect::<BTreeSet<_>>(),
-        ["authorization_code", "client_credentials", "password", "refresh_token"].into()
+        [
+            "authorization_code",
+            "client_credentials",
+            "password",
+            "refresh_token",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+        ]
+        .into()
     );
     let (app, _) = world.service("openid").await;
     for grant in strings(&openid["grant_types_supported"]) {

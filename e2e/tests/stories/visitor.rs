@@ -128,6 +128,10 @@ impl Visitor {
         let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
         let (name, value) = pair.split_once('=').expect("a cookie has a name");
         let attributes = attributes.to_ascii_lowercase();
+        // As browsers do (RFC 6265bis §4.1.3.2): what this would set or remove stays as it is.
+        if name.starts_with("__Host-") && !attributes.contains("secure") {
+            return;
+        }
         assert!(attributes.contains("httponly") || name.contains("lang"), "scripts could read {cookie}");
         assert!(attributes.contains("samesite=lax"), "{cookie}");
         if value.is_empty() || attributes.contains("max-age=0") {
@@ -167,6 +171,12 @@ impl Page {
     /// Does the page say this, in so many words?
     pub fn says(&self, text: &str) -> bool {
         unescape(&self.body).contains(text)
+    }
+
+    /// The form that leads off the site, as a browser would send it (OAuth 2.0 Form Post Response Mode §2).
+    pub fn form_post(&self) -> Option<(Url, Vec<(String, String)>)> {
+        let leads = |form: &Form| self.url.join(&form.action).ok().filter(|url| url.origin() != self.url.origin());
+        self.forms().into_iter().find_map(|form| Some((leads(&form)?, form.kept)))
     }
 
     fn forms(&self) -> Vec<Form> {

@@ -3,16 +3,24 @@
 
 use std::time::Duration;
 
-use auth_server::clients::{self, ClientMetadata, NewClient};
+use auth_server::clients::{self, ClientMetadata, NewClient, Origin};
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use demo_app::DemoClient;
 use reqwest::Client;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use shared::Platform;
 use shared::clock::Clock;
+use shared::http::ClientCertificate;
 use shared::ids::ClientId;
 use shared::outbound::Outbound;
 use shared::random::Random;
 use shared::testing::Scratch;
+use shared::testing::certificates::{Authority, Identity, client_config};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -57,6 +65,31 @@ macro_rules! on_both_stores {
     };
 }
 
+/// The same by https, on the services' own TLS listeners. Attributes may precede.
+macro_rules! on_both_stores_by_https {
+    ($(#[$attribute:meta])* $name:ident) => {
+        mod $name {
+            use $crate::world::{Store, World};
+
+            #[tokio::test(flavor = "multi_thread")]
+            $(#[$attribute])*
+            async fn on_sqlite_and_moka() {
+                if let Some(world) = World::secure(Store::Embedded, &[]).await {
+                    super::$name(world).await;
+                }
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            $(#[$attribute])*
+            async fn on_postgresql_and_redis() {
+                if let Some(world) = World::secure(Store::Server, &[]).await {
+                    super::$name(world).await;
+                }
+            }
+        }
+    };
+}
+
 /// The running system. It stops when this is dropped.
 pub struct World {
     pub auth_url: String,
@@ -66,7 +99,9 @@ pub struct World {
     pub scratch: Scratch,
     /// First-party, public, with the password grant: how people get a token without a browser here.
     pub cli: App,
-    outbound: Outbound,
+    /// Where the services speak TLS: who signed their certificate, and the certificate.
+    pub tls: Option<(Authority, Identity)>,
+    http: Client,
     _stop: watch::Sender<bool>,
     services: JoinSet<anyhow::Result<()>>,
 }
@@ -78,18 +113,55 @@ impl World {
         Some(Self::on(scratch, settings).await)
     }
 
+    /// The same by https, on the services' own TLS listeners.
+    pub async fn secure(store: Store, settings: &[(&str, &str)]) -> Option<Self> {
+        let scratch = Scratch::new(store).await?;
+        let authority = Authority::new("Throwaway authority");
+        let identity = authority.server(&["127.0.0.1"]);
+        Some(Self::open(scratch, settings, Some((authority, identity))).await)
+    }
+
     /// Over a store that was made before.
     pub async fn on(scratch: Scratch, settings: &[(&str, &str)]) -> Self {
+        Self::open(scratch, settings, None).await
+    }
+
+    async fn open(scratch: Scratch, settings: &[(&str, &str)], tls: Option<(Authority, Identity)>) -> Self {
         let [auth, api, demo] = [listener().await, listener().await, listener().await];
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let [auth_url, api_url, demo_url] =
-            [&auth, &api, &demo].map(|listener| format!("http://{}", listener.local_addr().expect("it listens")));
+            [&auth, &api, &demo].map(|listener| format!("{scheme}://{}", listener.local_addr().expect("it listens")));
+        let http = client(tls.as_ref().map(|(authority, _)| authority));
         let mut all = vec![
-            ("AUTH__PUBLIC_URL", auth_url.as_str()),
-            ("API__PUBLIC_URL", api_url.as_str()),
-            ("DEMO__PUBLIC_URL", demo_url.as_str()),
+            ("AUTH__PUBLIC_URL", auth_url.clone()),
+            ("API__PUBLIC_URL", api_url.clone()),
+            ("DEMO__PUBLIC_URL", demo_url.clone()),
             // Counted by client address, and every story comes from the same one. `signup` has the story of limits.
-            ("LIMITS__ENABLED", "false"),
+            ("LIMITS__ENABLED", "false".to_owned()),
         ];
+        if let Some((authority, identity)) = &tls {
+            let (certificate, key) = identity.write(&scratch.dir, "server");
+            let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
+            let authority_file = scratch.dir.join("authority.pem");
+            std::fs::write(&authority_file, authority.pem()).expect("a file");
+            // Free a moment ago: it is the service that listens there.
+            let mtls = listener().await.local_addr().expect("it listens").to_string();
+            all.extend([
+                ("AUTH__TLS_CERTIFICATE_FILE", certificate.clone()),
+                ("AUTH__TLS_KEY_FILE", key.clone()),
+                ("API__TLS_CERTIFICATE_FILE", certificate),
+                ("API__TLS_KEY_FILE", key),
+                // A second listener asks for clients' certificates (RFC 8705); the API asks at its only one.
+                ("AUTH__MTLS_LISTEN", mtls.clone()),
+                ("AUTH__MTLS_PUBLIC_URL", format!("https://{mtls}")),
+                ("AUTH__CLIENT_CA_FILE", authority_file.display().to_string()),
+                ("API__REQUEST_CLIENT_CERTIFICATES", "true".to_owned()),
+                // Apps listen here for what they are told on the back channel.
+                ("OUTBOUND__ALLOW", r#"["127.0.0.1"]"#.to_owned()),
+                ("API__JWKS_URL", internal_jwks(http.clone(), format!("{auth_url}/oauth/jwks")).await),
+            ]);
+        }
+        let mut all: Vec<_> = all.iter().map(|(key, value)| (*key, value.as_str())).collect();
         all.extend(settings);
         let config = scratch.config(&all);
         let clock = Clock::system();
@@ -109,28 +181,26 @@ impl World {
                 let _ = stopped.wait_for(|stop| *stop).await;
             }
         };
-        let demo_client = register(
-            &platform,
-            app_client("Kopi", &["authorization_code", "refresh_token"], &format!("{demo_url}/callback")),
-        )
-        .await;
-        let demo_client =
-            DemoClient { client_id: demo_client.0, client_secret: demo_client.1.expect("it is confidential") };
         let mut services = JoinSet::new();
         services.spawn(auth_server::serve(platform.clone(), auth, until()));
         services.spawn(referral_api::serve(api_platform, api, until()));
-        services.spawn(demo_app::serve(config.clone(), demo_client, demo, until()));
+        // It trusts the authorities of this machine, not a throwaway one.
+        if tls.is_none() {
+            let client = app_client("Kopi", &["authorization_code", "refresh_token"], &format!("{demo_url}/callback"));
+            let (client_id, secret) = register(&platform, client).await;
+            let client = DemoClient { client_id, client_secret: secret.expect("it is confidential") };
+            services.spawn(demo_app::serve(config.clone(), client, demo, until()));
+        }
 
         let (client_id, _) = register(&platform, cli_client()).await;
-        let outbound = Outbound::new::<&str>(&[], clock.clone()).expect("an HTTP client");
         let cli = App {
             auth_url: auth_url.clone(),
-            http: outbound.trusted().clone(),
+            http: http.clone(),
             client_id,
             secret: None,
             redirect_uri: String::new(),
         };
-        let mut world = Self { auth_url, api_url, platform, scratch, cli, outbound, _stop: stop, services };
+        let mut world = Self { auth_url, api_url, platform, scratch, cli, tls, http, _stop: stop, services };
         world.until_ready().await;
         world
     }
@@ -140,7 +210,7 @@ impl World {
         let ready = async {
             for url in [&self.auth_url, &self.api_url] {
                 let url = format!("{url}/readyz");
-                while !self.outbound.trusted().get(&url).send().await.is_ok_and(|a| a.status().is_success()) {
+                while !self.http.get(&url).send().await.is_ok_and(|a| a.status().is_success()) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
@@ -153,7 +223,7 @@ impl World {
     }
 
     pub fn http(&self) -> &Client {
-        self.outbound.trusted()
+        &self.http
     }
 
     /// Moves the services' clock forward.
@@ -223,10 +293,39 @@ impl World {
         (app, actor)
     }
 
+    /// By which a real browser knows the services' certificate: the SHA-256 of its SubjectPublicKeyInfo, in base64.
+    pub fn public_key_hash(&self) -> Option<String> {
+        let (_, identity) = self.tls.as_ref()?;
+        let certificate = ClientCertificate::parse(&identity.der, vec![]).expect("a certificate");
+        Some(STANDARD.encode(Sha256::digest(certificate.public_key())))
+    }
+
     /// A browser nobody has signed in with yet.
     pub fn visitor(&self) -> Visitor {
         Visitor::new(self.http().clone())
     }
+}
+
+/// Follows no redirects and keeps no cookies. Where there is an authority, it trusts that one alone.
+#[expect(clippy::disallowed_methods, reason = "the services' own client has no place for a throwaway authority")]
+fn client(authority: Option<&Authority>) -> Client {
+    let Some(authority) = authority else {
+        return Outbound::new::<&str>(&[], Clock::system()).expect("an HTTP client").trusted().clone();
+    };
+    let tls = client_config(authority, None);
+    let client = Client::builder().tls_backend_preconfigured((*tls).clone()).no_proxy();
+    client.redirect(reqwest::redirect::Policy::none()).build().expect("an HTTP client")
+}
+
+/// An address inside, as a production has it, from which the referral API takes the keys; the public one shows it a
+/// certificate that it has no reason to trust.
+async fn internal_jwks(http: Client, public: String) -> String {
+    let listener = listener().await;
+    let url = format!("http://{}/jwks", listener.local_addr().expect("it listens"));
+    let keys = async move || http.get(&public).send().await.expect("the keys").text().await.expect("the keys");
+    let router = Router::new().route("/jwks", get(async move || ([(CONTENT_TYPE, "application/json")], keys().await)));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
 }
 
 async fn listener() -> TcpListener {
@@ -248,13 +347,13 @@ pub fn app_client(name: &str, grants: &[&str], redirect_uri: &str) -> NewClient 
         client_id: None,
         name: name.to_owned(),
         first_party: false,
+        origin: Origin::Operator,
         metadata: ClientMetadata {
             redirect_uris: vec![redirect_uri.to_owned()],
             grant_types: grants.iter().map(|&grant| grant.to_owned()).collect(),
             scopes: words(APP_SCOPES),
             token_endpoint_auth_method: "client_secret_basic".to_owned(),
-            require_pkce: true,
-            id_token_signed_response_alg: "RS256".to_owned(),
+            ..ClientMetadata::default()
         },
     }
 }

@@ -5,28 +5,6 @@ use serde_json::{Value, json};
 use crate::world::on_each_store;
 
 #[tokio::test]
-async fn the_metadata_names_the_issuer_and_the_audience__rfc9728() {
-    on_each_store(|world| async move {
-        let answer = world.anon().get("/.well-known/oauth-protected-resource").await;
-        assert_eq!(answer.header("access-control-allow-origin"), "*");
-        let api = world.platform.config.api.public_url.as_str();
-        assert_eq!(
-            answer.body,
-            json!({
-                "resource": api,
-                "authorization_servers": [world.issuer.url()],
-                "scopes_supported":
-                    ["referral-codes:read", "referral-codes:write", "referrals:read", "referrals:admin"],
-                "bearer_methods_supported": ["header"],
-                "resource_name": "Referris referral API",
-                "resource_documentation": format!("{api}/docs/"),
-            })
-        );
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn every_operation_is_described_with_its_scope_and_its_problems() {
     on_each_store(|world| async move {
         let document = world.anon().get("/openapi.json").await.body;
@@ -44,6 +22,9 @@ async fn every_operation_is_described_with_its_scope_and_its_problems() {
                 let scope = operation["security"][0]["oauth2"][0].as_str().unwrap_or("-");
                 operations.push(format!("{} {path} {scope}", method.to_uppercase()));
                 let Some(_) = operation.get("security") else { continue };
+                assert!(operation["security"].as_array().unwrap().contains(&json!({ "with-proof": [] })), "{path}");
+                let headers = operation["responses"]["401"]["headers"].as_object().unwrap();
+                assert!(headers.contains_key("WWW-Authenticate") && headers.contains_key("DPoP-Nonce"), "{path}");
                 for status in ["401", "403", "503"] {
                     let schema = &operation["responses"][status]["content"]["application/problem+json"]["schema"];
                     assert_eq!(*schema, json!({ "$ref": "#/components/schemas/Problem" }), "{method} {path} {status}");
@@ -67,6 +48,8 @@ async fn every_operation_is_described_with_its_scope_and_its_problems() {
         assert_every_reference_leads_somewhere(&document, &document);
         let flow = &document["components"]["securitySchemes"]["oauth2"]["flows"]["authorizationCode"];
         assert_eq!(flow["authorizationUrl"], format!("{}/oauth/authorize", world.issuer.url()));
+        let with_proof = &document["components"]["securitySchemes"]["with-proof"];
+        assert_eq!((&with_proof["type"], &with_proof["name"]), (&json!("apiKey"), &json!("DPoP")));
         assert_eq!(flow["tokenUrl"], format!("{}/oauth/token", world.issuer.url()));
     })
     .await;

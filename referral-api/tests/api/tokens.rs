@@ -32,7 +32,7 @@ async fn a_good_token_passes_and_a_request_without_one_is_told_where_to_get_one_
         assert_eq!((answer.status, answer.problem().as_str()), (401, "unauthorized"));
         let api = world.platform.config.api.public_url.as_str();
         assert_eq!(
-            answer.header("www-authenticate"),
+            answer.challenge("Bearer"),
             format!("Bearer realm=\"{api}\", resource_metadata=\"{api}/.well-known/oauth-protected-resource\"")
         );
         assert_eq!(answer.header("cache-control"), "no-store");

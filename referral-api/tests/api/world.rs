@@ -1,10 +1,12 @@
 //! The stage: an issuer with keys of its own, an API that trusts it, and an actor per credential.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -15,7 +17,9 @@ use referral_api::AppState;
 use serde_json::{Value, json};
 use shared::Platform;
 use shared::email::Email;
+use shared::http::ClientCertificate;
 use shared::ids::UserId;
+use shared::testing::certificates::Identity;
 use shared::testing::{Scratch, Store};
 use shared::users::{self, NewUser};
 use tower::ServiceExt;
@@ -192,7 +196,7 @@ impl World {
         users::insert(&mut tx, &user, self.now()).await.unwrap();
         tx.commit().await.unwrap();
         let token = self.token(&self.claims(&id.to_string(), EVERYTHING));
-        Actor { world: self.clone(), token: Some(token), id: Some(id), email: email.display, extra: vec![] }
+        Actor { token: Some(token), id: Some(id), email: email.display, ..self.anon() }
     }
 
     /// A client that speaks for itself.
@@ -205,7 +209,15 @@ impl World {
 
     /// Somebody without credentials.
     pub fn anon(&self) -> Actor {
-        Actor { world: self.clone(), token: None, id: None, email: String::new(), extra: vec![] }
+        Actor {
+            world: self.clone(),
+            token: None,
+            id: None,
+            email: String::new(),
+            extra: vec![],
+            certificate: None,
+            peer: None,
+        }
     }
 
     /// Whoever holds this token.
@@ -255,6 +267,8 @@ pub struct Actor {
     id: Option<UserId>,
     pub email: String,
     extra: Vec<(&'static str, String)>,
+    certificate: Option<ClientCertificate>,
+    peer: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -286,6 +300,30 @@ impl Actor {
         actor
     }
 
+    /// The same person with another token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same person without a token.
+    pub fn without_token(&self) -> Self {
+        Self { token: None, ..self.clone() }
+    }
+
+    /// The same actor over a connection on which they proved to hold this certificate's key.
+    pub fn showing(&self, certificate: &Identity) -> Self {
+        Self { certificate: Some(ClientCertificate::parse(&certificate.der, vec![]).unwrap()), ..self.clone() }
+    }
+
+    /// The same actor, coming from this address.
+    pub fn from(&self, peer: &str) -> Self {
+        Self { peer: Some(peer.parse().unwrap()), ..self.clone() }
+    }
+
+    pub async fn options(&self, path: &str) -> Answer {
+        self.send("OPTIONS", path, None).await
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None).await
     }
@@ -312,6 +350,12 @@ impl Actor {
         }
         for (name, value) in &self.extra {
             request = request.header(*name, value);
+        }
+        if let Some(certificate) = &self.certificate {
+            request = request.extension(certificate.clone());
+        }
+        if let Some(peer) = self.peer {
+            request = request.extension(ConnectInfo(peer));
         }
         let request = request.body(body.map_or_else(Body::empty, Body::from)).unwrap();
         let (parts, body) = self.world.router.clone().oneshot(request).await.unwrap().into_parts();
@@ -356,6 +400,18 @@ impl Answer {
 
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The challenge for `scheme`; empty when there is none.
+    pub fn challenge(&self, scheme: &str) -> &str {
+        let mut challenges = self.headers.get_all("www-authenticate").iter().map(|value| value.to_str().unwrap());
+        challenges.find(|challenge| challenge.starts_with(&format!("{scheme} "))).unwrap_or_default()
+    }
+
+    /// The error in the challenge for `scheme`.
+    pub fn error(&self, scheme: &str) -> &str {
+        let (_, rest) = self.challenge(scheme).split_once("error=\"").unwrap_or_default();
+        rest.split_once('"').unwrap_or_default().0
     }
 
     /// The slug of the problem's type.

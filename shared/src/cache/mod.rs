@@ -75,7 +75,11 @@ pub enum CacheError {
 
 /// The handle both services hold. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Cache(Arc<Face>);
+pub struct Cache {
+    face: Arc<Face>,
+    /// What this process has claimed. Apart from the counters of limits, so that a flood of ids resets none of them.
+    claimed: Counters,
+}
 
 #[derive(Debug)]
 enum Face {
@@ -89,27 +93,31 @@ impl Cache {
     /// On the Redis at `url`. Connects when first needed, so that a service starts while Redis is down. Call it within
     /// the runtime.
     pub fn redis(url: &str, clock: Clock) -> Result<Self, CacheError> {
-        Ok(Self(Arc::new(Face::Redis(remote::Remote::new(url, clock)?))))
+        Ok(Self::on(Face::Redis(remote::Remote::new(url, clock.clone())?), clock))
     }
 
     /// In this process's memory. Right only while nobody else changes the database.
     pub fn in_process(clock: Clock) -> Self {
-        Self(Arc::new(Face::InProcess(local::Local::new(clock))))
+        Self::on(Face::InProcess(local::Local::new(clock.clone())), clock)
     }
 
     /// Remembers nothing but counters.
     pub fn disabled(clock: Clock) -> Self {
-        Self(Arc::new(Face::Disabled(local::Counters::new(clock))))
+        Self::on(Face::Disabled(local::Counters::new(clock.clone())), clock)
+    }
+
+    fn on(face: Face, clock: Clock) -> Self {
+        Self { face: Arc::new(face), claimed: Counters::new(clock) }
     }
 
     /// Does it keep entries at all? When not, there is no use in preparing them.
     pub fn keeps_entries(&self) -> bool {
-        !matches!(*self.0, Face::Disabled(_))
+        !matches!(*self.face, Face::Disabled(_))
     }
 
     /// Looks `key` up.
     pub async fn get(&self, key: &CacheKey) -> Result<Lookup, CacheError> {
-        match &*self.0 {
+        match &*self.face {
             Face::Redis(remote) => remote.get(key).await,
             Face::InProcess(local) => Ok(local.get(key).await),
             Face::Disabled(_) => Ok(Lookup::Miss),
@@ -120,7 +128,7 @@ impl Cache {
     /// [`LONGEST`].
     pub async fn fill(&self, key: &CacheKey, bytes: &[u8], ttl: Duration) -> Result<(), CacheError> {
         let ttl = ttl.min(LONGEST);
-        match &*self.0 {
+        match &*self.face {
             _ if ttl.is_zero() => Ok(()),
             Face::Redis(remote) => remote.fill(key, bytes, ttl).await,
             Face::InProcess(local) => {
@@ -135,7 +143,7 @@ impl Cache {
     /// [`LONGEST`]. When it fails, the older entry may live on for that long: invalidate where that matters.
     pub async fn put(&self, key: &CacheKey, bytes: &[u8], ttl: Duration) -> Result<(), CacheError> {
         let ttl = ttl.min(LONGEST);
-        match &*self.0 {
+        match &*self.face {
             _ if ttl.is_zero() => Ok(()),
             Face::Redis(remote) => remote.put(key, bytes, ttl).await,
             Face::InProcess(local) => {
@@ -149,7 +157,7 @@ impl Cache {
     /// Ends an entry everywhere, after the database was changed. For a while nothing is kept under this key. An error
     /// means that the old entry may still be served: queue the invalidation and try again.
     pub async fn invalidate(&self, key: &CacheKey) -> Result<(), CacheError> {
-        match &*self.0 {
+        match &*self.face {
             Face::Redis(remote) => remote.invalidate(key).await,
             Face::InProcess(local) => {
                 local.invalidate(key).await;
@@ -159,10 +167,29 @@ impl Cache {
         }
     }
 
+    /// Claims `key` for `ttl`: true for the one who comes first. This process remembers for itself in any case, so that
+    /// it holds within one instance while Redis does not answer; across instances Redis decides.
+    pub async fn claim(&self, key: &CacheKey, ttl: Duration) -> bool {
+        if self.claimed.increment(key, ttl).await.0 > 1 {
+            return false;
+        }
+        let Face::Redis(remote) = &*self.face else { return true };
+        remote.claim(key, ttl).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "claimed in this process alone");
+            true
+        })
+    }
+
+    /// This cache when Redis has gone silent: what the process remembers itself, and no more.
+    #[cfg(test)]
+    pub(crate) fn cut_off(&self, clock: &Clock) -> Self {
+        Self { claimed: self.claimed.clone(), ..Self::disabled(clock.clone()) }
+    }
+
     /// Counts one more under `key`: the count so far, this one included, and the time until it starts anew. A window
     /// begins with its first event.
     pub async fn increment(&self, key: &CacheKey, window: Duration) -> Result<(u64, Duration), CacheError> {
-        match &*self.0 {
+        match &*self.face {
             Face::Redis(remote) => remote.increment(key, window).await,
             Face::InProcess(local) => Ok(local.counters.increment(key, window).await),
             Face::Disabled(counters) => Ok(counters.increment(key, window).await),
@@ -171,7 +198,7 @@ impl Cache {
 
     /// The count under `key` and the time until it starts anew, counting nothing.
     pub async fn count(&self, key: &CacheKey) -> Result<(u64, Duration), CacheError> {
-        match &*self.0 {
+        match &*self.face {
             Face::Redis(remote) => remote.count(key).await,
             Face::InProcess(local) => Ok(local.counters.count(key).await),
             Face::Disabled(counters) => Ok(counters.count(key).await),

@@ -96,6 +96,24 @@ impl Remote {
         .await
     }
 
+    /// Did nobody hold `key`?
+    pub(super) async fn claim(&self, key: &CacheKey, ttl: Duration) -> Result<bool, CacheError> {
+        let name = key.name();
+        let set: Option<String> = self
+            .run(async |mut c| {
+                redis::cmd("SET")
+                    .arg(&name)
+                    .arg(&[VALUE])
+                    .arg("NX")
+                    .arg("PX")
+                    .arg(millis(ttl))
+                    .query_async(&mut c)
+                    .await
+            })
+            .await?;
+        Ok(set.is_some())
+    }
+
     pub(super) async fn put(&self, key: &CacheKey, bytes: &[u8], ttl: Duration) -> Result<(), CacheError> {
         let (name, value) = (key.name(), stored(bytes));
         self.run(async |mut c| PUT.key(&name).arg(&value).arg(millis(ttl)).invoke_async(&mut c).await).await

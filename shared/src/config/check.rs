@@ -248,6 +248,7 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
             wrong(key, format!("{url} has a path; the services answer at the root of their host"));
         }
     }
+    super::tls::contradictions(config, &mut wrong);
     if config.auth.public_url == config.api.public_url {
         wrong("api.public_url", "must differ from auth.public_url: it tells the API's tokens from the server's".into());
     }
@@ -257,6 +258,8 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
         ("tokens.code_seconds", config.tokens.code_seconds, 1),
         ("tokens.refresh_token_days", config.tokens.refresh_token_days, 1),
         ("tokens.grant_days", config.tokens.grant_days, 1),
+        ("device.expires_in_seconds", config.device.expires_in_seconds, 30),
+        ("device.interval_seconds", config.device.interval_seconds, 1),
         ("sessions.lifetime_hours", config.sessions.lifetime_hours, 1),
         ("referrals.max_code_days", config.referrals.max_code_days, 1),
         ("keys.rotation_days", config.keys.rotation_days, 1),
@@ -299,8 +302,21 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
     if let Err(error) = AllowList::parse(&config.outbound.allow) {
         wrong("outbound.allow", error.to_string());
     }
+    if config.api.step_up_max_age_seconds.is_some_and(|seconds| seconds > 1_000_000_000) {
+        wrong("api.step_up_max_age_seconds", "too large to mean anything; leave it out".into());
+    }
+    // It goes into a quoted string of a challenge (RFC 9470 §3).
+    let fits =
+        |value: &str| !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+    if config.api.step_up_acr.as_ref().is_some_and(|values| !values.split(' ').all(fits)) {
+        wrong("api.step_up_acr", "must be names without quotes, separated by single spaces".into());
+    }
     if config.tokens.code_seconds > 600 {
         wrong("tokens.code_seconds", "a code may live 600 seconds at most (RFC 6749 §4.1.2)".into());
+    }
+    // Its user codes are short: what lives long can be guessed (RFC 8628 §5.1).
+    if config.device.expires_in_seconds > 3600 {
+        wrong("device.expires_in_seconds", "at most 3600: a short code must not live long".into());
     }
     if config.passwords.memory_kib < 8 * config.passwords.parallelism || config.passwords.memory_kib < 7168 {
         wrong("passwords.memory_kib", "too little to slow an attacker down; at least 7168 (OWASP)".into());

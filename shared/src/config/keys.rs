@@ -39,6 +39,7 @@ setting! {
     bool { const TEXTUAL: bool = false; }
     Option<bool> { const TEXTUAL: bool = false; }
     u64 { const TEXTUAL: bool = false; }
+    Option<u64> { const TEXTUAL: bool = false; }
     u32 { const TEXTUAL: bool = false; }
     Vec<IpNet> { const TEXTUAL: bool = false; }
     Vec<String> { const TEXTUAL: bool = false; }
@@ -47,6 +48,7 @@ setting! {
     String {}
     Option<String> {}
     PathBuf {}
+    Option<PathBuf> {}
     Option<Secret> { const SECRET: bool = true; }
     PublicUrl {}
     Option<PublicUrl> {}
@@ -101,6 +103,10 @@ settings! {
         data_dir: PathBuf = "\"./data\"";
         /// Proxies whose `X-Forwarded-For` and `Forwarded` headers are believed: addresses or networks (`10.0.0.0/8`).
         trusted_proxies: Vec<IpNet> = "[]";
+        /// The header in which these proxies hand on the client's certificate as RFC 9440 says, usually `Client-Cert`
+        /// (its chain in the header named so with `-Chain`). They must take out what a client sends under these names.
+        /// Default: certificates come from the TLS connection only.
+        client_certificate_header: Option<String> = "";
     }
     /// The authorization server.
     auth: Auth {
@@ -108,6 +114,20 @@ settings! {
         listen: SocketAddr = "\"127.0.0.1:8080\"";
         /// Its address as clients and browsers see it. It is the issuer, byte for byte: no slash at the end.
         public_url: PublicUrl = "\"http://127.0.0.1:8080\"";
+        /// Its TLS certificate in PEM, followed by its chain. With it and its key it speaks TLS itself, without a proxy.
+        /// Files that change are read again within half a minute.
+        tls_certificate_file: Option<PathBuf> = "";
+        /// The private key of that certificate, in PEM.
+        tls_key_file: Option<PathBuf> = "";
+        /// Where it listens, besides, for clients that show certificates (mutual TLS, RFC 8705). An address of its own,
+        /// so that no browser is asked for a certificate at the other one. Needs `auth.tls_certificate_file`, which then
+        /// holds the names of both.
+        mtls_listen: Option<SocketAddr> = "";
+        /// The address of that listener (or of the proxy that does the same) as clients see it.
+        mtls_public_url: Option<PublicUrl> = "";
+        /// Certificates of the authorities that clients' certificates may come from (`tls_client_auth`, RFC 8705 §2.1),
+        /// in PEM. Without it clients may use certificates of their own only (`self_signed_tls_client_auth`).
+        client_ca_file: Option<PathBuf> = "";
     }
     /// The referral API.
     api: Api {
@@ -115,18 +135,42 @@ settings! {
         listen: SocketAddr = "\"127.0.0.1:8081\"";
         /// Its address as clients see it. It is the audience of its access tokens, byte for byte.
         public_url: PublicUrl = "\"http://127.0.0.1:8081\"";
+        /// Its TLS certificate in PEM, followed by its chain. With it and its key it speaks TLS itself, without a proxy.
+        tls_certificate_file: Option<PathBuf> = "";
+        /// The private key of that certificate, in PEM.
+        tls_key_file: Option<PathBuf> = "";
+        /// Ask clients for a certificate, for access tokens that are bound to one (RFC 8705 §3). None need have one.
+        request_client_certificates: bool = "false";
         /// The issuer whose tokens it accepts. Default: `auth.public_url`.
         issuer: Option<PublicUrl> = "";
         /// Where it fetches the issuer's keys, when that is another address than the public one. Default: the
         /// issuer's `/oauth/jwks`.
         jwks_url: Option<PublicUrl> = "";
+        /// Must every access token be bound to a DPoP key (RFC 9449)? Tokens that are bound to one must prove it in any
+        /// case.
+        require_dpop: bool = "false";
+        /// How many seconds ago at most a person must have signed in, for their token to create or delete codes
+        /// (RFC 9470). Default: any time ago.
+        step_up_max_age_seconds: Option<u64> = "";
+        /// How a person must have signed in (`acr`) for that; any of several, separated by spaces. Default: in any way.
+        step_up_acr: Option<String> = "";
+    }
+    /// Proofs of possession by DPoP (RFC 9449), at the authorization server and at the referral API.
+    dpop: Dpop {
+        /// Must a proof carry a nonce from the server (RFC 9449 §8, §9)? Without one, whoever gets to use a client's key
+        /// for a moment can make proofs for later.
+        require_nonce: bool = "true";
     }
     /// The demo third-party app (standalone only).
     demo: Demo {
         /// Where it listens.
         listen: SocketAddr = "\"127.0.0.1:8082\"";
-        /// Its address as browsers see it. Default: `http://` and `demo.listen`.
+        /// Its address as browsers see it. Default: `http://` (with a certificate `https://`) and `demo.listen`.
         public_url: Option<PublicUrl> = "";
+        /// Its TLS certificate in PEM, followed by its chain.
+        tls_certificate_file: Option<PathBuf> = "";
+        /// The private key of that certificate, in PEM.
+        tls_key_file: Option<PathBuf> = "";
     }
     /// The database.
     database: Database {
@@ -221,12 +265,23 @@ settings! {
         /// answers lost on the way. 0: any second use ends the family.
         refresh_leeway_seconds: u64 = "10";
     }
-    /// Dynamic client registration (RFC 7591). It is not built yet, so both keys are accepted and change nothing.
+    /// The device grant (RFC 8628).
+    device: Device {
+        /// How many seconds a person has to enter a device's code and decide.
+        expires_in_seconds: u64 = "600";
+        /// How many seconds a device waits between its questions.
+        interval_seconds: u64 = "5";
+    }
+    /// Clients that register themselves (RFC 7591), or are known by the URL of their metadata.
     registration: Registration {
-        /// `off`, `initial_access_token` or `open`.
+        /// `off`; `initial_access_token`: with a token of `auth-server client initial-access-token create`; or `open`:
+        /// anybody, as often as `limits.registrations_per_minute` allows.
         policy: RegistrationPolicy = "\"initial_access_token\"";
         /// Must clients that register themselves use PKCE?
         require_pkce: bool = "true";
+        /// May a client's id be the https URL of a document with its metadata (OAuth Client ID Metadata Document)? The
+        /// document is fetched; such clients always ask for consent, under the name of their host.
+        metadata_documents: bool = "false";
     }
     /// Rate limits, by client address unless said otherwise.
     limits: Limits {
@@ -240,6 +295,10 @@ settings! {
         failures_per_account_per_minute: u64 = "10";
         /// Authorization requests a minute.
         authorizations_per_minute: u64 = "300";
+        /// Requests to register a client, or to manage one's own registration, a minute.
+        registrations_per_minute: u64 = "30";
+        /// Fetches of client metadata documents a minute, by the document's host.
+        client_documents_per_minute: u64 = "30";
         /// Look-ups by email a minute, by caller.
         lookups_per_minute: u64 = "60";
         /// Live checks of a referral code a minute.
@@ -399,6 +458,7 @@ impl Config {
     pub fn demo_url(&self) -> String {
         match &self.demo.public_url {
             Some(url) => url.as_str().to_owned(),
+            None if self.demo.tls_certificate_file.is_some() => format!("https://{}", self.demo.listen),
             None => format!("http://{}", self.demo.listen),
         }
     }

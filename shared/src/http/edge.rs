@@ -1,9 +1,10 @@
 //! The middleware around everything: one function that reads from the request's arrival to its answer's departure.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,9 +15,11 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use ipnet::IpNet;
+use metrics::{Counter, Histogram};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::client_certificate::{self, ClientCertificate};
 use super::client_ip::{self, ClientIp};
 use super::request_id;
 use crate::clock::Clock;
@@ -34,11 +37,15 @@ const UNMATCHED: &str = "unmatched";
 #[derive(Clone)]
 pub struct Edge(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     clock: Clock,
     random: Random,
     trusted_proxies: Vec<IpNet>,
+    /// Where those hand on a client's certificate, and its chain.
+    certificate_header: Option<(HeaderName, Option<HeaderName>)>,
     timeout: Duration,
+    meters: Arc<Meters>,
 }
 
 impl Edge {
@@ -48,7 +55,24 @@ impl Edge {
     }
 
     fn with_timeout(timeout: Duration, clock: Clock, random: Random, trusted_proxies: Vec<IpNet>) -> Self {
-        Self(Arc::new(Inner { clock, random, trusted_proxies, timeout }))
+        Self(Arc::new(Inner {
+            clock,
+            random,
+            trusted_proxies,
+            certificate_header: None,
+            timeout,
+            meters: Arc::default(),
+        }))
+    }
+
+    /// The trusted proxies say in `header` which certificate the client showed them (RFC 9440), and its chain in the
+    /// header named so with `-chain`. From anybody else both are taken out.
+    pub fn with_certificates_from(self, header: Option<HeaderName>) -> Self {
+        let certificate_header = header.map(|header| {
+            let chain = HeaderName::try_from(format!("{header}-chain")).ok();
+            (header, chain)
+        });
+        Self(Arc::new(Inner { certificate_header, ..Inner::clone(&self.0) }))
     }
 
     /// Wraps `router`, which gets no further routes after.
@@ -66,9 +90,16 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
         let client = ClientIp::resolve(peer, request.headers(), &edge.trusted_proxies);
         request.extensions_mut().insert(client);
     }
+    if let Some((header, chain)) = &edge.certificate_header {
+        client_certificate::settle(&mut request, from_proxy, header, chain.as_ref());
+    } else if from_proxy {
+        // A proxy's own certificate is not its clients': tokens bound to it would serve whoever comes that way.
+        request.extensions_mut().remove::<ClientCertificate>();
+    }
     let id = request_id::settle(request.headers(), from_proxy, &edge.random, &edge.clock);
     let method = method_name(request.method());
-    let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let span = tracing::info_span!("request", method, route, request_id = id);
 
     let answer = async {
@@ -84,7 +115,7 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
                 Problem::unavailable().into_response()
             }
         };
-        report(method, &route, response.status().as_u16(), arrived.elapsed());
+        report(&edge.meters, method, route, response.status().as_u16(), arrived.elapsed());
         response
     };
     let mut response = request_id::CURRENT.scope(id.clone(), answer).instrument(span).await;
@@ -120,10 +151,52 @@ fn described(response: Response) -> Response {
     described
 }
 
-fn report(method: &'static str, route: &str, status: u16, latency: Duration) {
-    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
-    metrics::counter!("http_requests_total", &labels).increment(1);
-    metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(latency.as_secs_f64());
+/// What is counted and measured for one route, method and status.
+#[derive(Clone)]
+struct Meter {
+    requests: Counter,
+    duration: Histogram,
+}
+
+impl Meter {
+    fn new(method: &'static str, route: &str, status: u16) -> Self {
+        let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+        Self {
+            requests: metrics::counter!("http_requests_total", &labels),
+            duration: metrics::histogram!("http_request_duration_seconds", &labels[..2]),
+        }
+    }
+
+    fn record(&self, latency: Duration) {
+        self.requests.increment(1);
+        self.duration.record(latency.as_secs_f64());
+    }
+}
+
+/// The meters in use: making one takes longer than many a request. Routes, methods and statuses are all few.
+#[derive(Default)]
+struct Meters(RwLock<HashMap<(&'static str, u16), ByRoute>>);
+
+type ByRoute = HashMap<String, Meter>;
+
+impl Meters {
+    fn record(&self, method: &'static str, route: &str, status: u16, latency: Duration) {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&(method, status)).and_then(|routes| routes.get(route)) {
+            Some(meter) => meter.record(latency),
+            None => {
+                drop(known);
+                let meter = Meter::new(method, route, status);
+                meter.record(latency);
+                let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+                known.entry((method, status)).or_default().insert(route.to_owned(), meter);
+            }
+        }
+    }
+}
+
+fn report(meters: &Meters, method: &'static str, route: &str, status: u16, latency: Duration) {
+    meters.record(method, route, status, latency);
 
     let ms = latency.as_secs_f64() * 1000.0;
     match (status, route) {

@@ -1,24 +1,32 @@
 //! What every request of both services passes, whatever it asks for: [`layers`] on the way in and out, [`extract`] for
-//! what it carries, [`client_ip`] for where it comes from, [`health`], and [`serve`].
+//! what it carries, [`client_ip`] for where it comes from, [`client_certificate`] for what the client showed of itself, [`health`], and
+//! [`serve`].
 
+pub mod client_certificate;
 pub mod client_ip;
+pub mod distinguished_name;
 mod edge;
 pub mod extract;
 pub mod health;
 pub mod request_id;
 mod serve;
 mod strings;
+pub(crate) mod tls;
+#[cfg(test)]
+mod tls_tests;
 
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+pub use client_certificate::{ClientAuthorities, ClientCertificate};
 pub use client_ip::ClientIp;
 pub use edge::Edge;
 pub use extract::{Json, Path, Query};
 pub use request_id::current as current_request_id;
-pub use serve::serve;
+pub use serve::{Listener, serve, serve_all};
+pub use tls::TlsError;
 
 use crate::platform::Platform;
 
@@ -27,7 +35,9 @@ use crate::platform::Platform;
 ///
 /// A route that takes larger bodies says so with its own [`axum::extract::DefaultBodyLimit`].
 pub fn layers(router: Router, platform: &Platform) -> Router {
-    Edge::new(platform.clock.clone(), platform.random.clone(), platform.config.trusted_proxies.clone()).wrap(router)
+    Edge::new(platform.clock.clone(), platform.random.clone(), platform.config.trusted_proxies.clone())
+        .with_certificates_from(platform.config.client_certificate_header())
+        .wrap(router)
 }
 
 /// Keeps answers out of every cache: for what holds tokens, personal data or a form's CSRF token.

@@ -1,5 +1,5 @@
-//! [`serve`]: the accept loop. HTTP/1.1 only: TLS and HTTP/2 end at the proxy, and without version detection a
-//! connection that never says a word can be closed on time.
+//! [`serve`]: the accept loop, with TLS or without. HTTP/1.1 only: HTTP/2 ends at the proxy, and without version
+//! detection a connection that never says a word can be closed on time.
 
 use std::future::Future;
 use std::io;
@@ -11,29 +11,43 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::http::HeaderValue;
+use axum::http::header::STRICT_TRANSPORT_SECURITY;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
+use super::client_certificate::ClientCertificate;
+use super::tls::{Tls, TlsError};
+use crate::config::TlsSettings;
+
+/// A year, as RFC 6797 §6.1.1 counts.
+const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 #[derive(Clone, Copy)]
-struct Bounds {
-    /// A new connection must bring its first request's headers by then (slowloris).
-    first_headers: Duration,
+pub(super) struct Bounds {
+    /// A new connection must bring its first request's headers by then, TLS handshake and all (slowloris).
+    pub(super) first_headers: Duration,
     /// Between requests: longer than proxies keep idle connections (nginx 60 s), so that it is they who close them and
     /// never send a request into a connection just closed.
-    next_headers: Duration,
+    pub(super) next_headers: Duration,
     /// An answer of which the client takes nothing for so long is given up, with its connection.
-    write_progress: Duration,
+    pub(super) write_progress: Duration,
     /// What requests under way get once the service is told to stop.
-    grace: Duration,
+    pub(super) grace: Duration,
     /// Connections at a time; those beyond wait to be accepted.
-    connections: usize,
+    pub(super) connections: usize,
+    /// How often the files of the certificate are looked at.
+    pub(super) reload: Duration,
 }
 
 const BOUNDS: Bounds = Bounds {
@@ -42,31 +56,97 @@ const BOUNDS: Bounds = Bounds {
     write_progress: Duration::from_secs(30),
     grace: Duration::from_secs(10),
     connections: 10_000,
+    reload: Duration::from_secs(30),
 };
+
+/// Where connections come in, and how they are spoken to.
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Tls>,
+}
+
+impl Listener {
+    /// `tcp` with TLS as the configuration says.
+    ///
+    /// # Errors
+    /// When the certificate or its key can't be used.
+    pub fn open(tcp: TcpListener, tls: Option<TlsSettings>) -> Result<Self, TlsError> {
+        Ok(Self { tcp, tls: tls.map(Tls::load).transpose()? })
+    }
+}
+
+impl From<TcpListener> for Listener {
+    /// Without TLS.
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, tls: None }
+    }
+}
 
 /// Serves `router` on `listener` until `shutdown` completes, then lets requests under way finish, for ten seconds at
 /// most.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    serve_with(BOUNDS, listener, router, shutdown).await
-}
-
-async fn serve_with(
-    bounds: Bounds,
-    listener: TcpListener,
+pub async fn serve(
+    listener: impl Into<Listener>,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    serve_with(BOUNDS, listener.into(), router, shutdown).await
+}
+
+/// The same on several listeners: all serve, and all stop together.
+pub async fn serve_all(listeners: Vec<Listener>, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    let (stop, stopping) = watch::channel(false);
+    let all = listeners.into_iter().map(|listener| {
+        let mut stopping = stopping.clone();
+        serve_with(BOUNDS, listener, router.clone(), async move {
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        })
+    });
+    let mut all = pin!(futures::future::try_join_all(all));
+    tokio::select! {
+        ended = &mut all => ended.map(drop),
+        () = shutdown => {
+            stop.send_replace(true);
+            all.await.map(drop)
+        }
+    }
+}
+
+pub(super) async fn serve_with(
+    bounds: Bounds,
+    listener: Listener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let Listener { tcp, tls } = listener;
     let graceful = GracefulShutdown::new();
+    let (stop, stopping) = watch::channel(false);
     let mut shutdown = pin!(shutdown);
     let places = Arc::new(Semaphore::new(bounds.connections));
-    let mut connections = tokio::task::JoinSet::new();
+    let mut connections = JoinSet::new();
+    let mut reloads = JoinSet::new();
+    if let Some(tls) = tls.clone() {
+        reloads.spawn(async move {
+            loop {
+                tokio::time::sleep(bounds.reload).await;
+                tls.reload().await;
+            }
+        });
+    }
     loop {
         tokio::select! {
-            accepted = accept(&listener, &places) => match accepted {
+            accepted = accept(&tcp, &places) => match accepted {
                 Ok((place, stream, peer)) => {
-                    let connection = connection(bounds, stream, peer, router.clone(), graceful.watcher());
+                    let connection = Connection {
+                        bounds,
+                        deadline: Instant::now() + bounds.first_headers,
+                        peer,
+                        router: router.clone(),
+                        watcher: graceful.watcher(),
+                        stopping: stopping.clone(),
+                    };
+                    let tls = tls.clone();
                     connections.spawn(async move {
-                        connection.await;
+                        connection.serve(stream, tls).await;
                         drop(place);
                     });
                 }
@@ -76,7 +156,9 @@ async fn serve_with(
             () = &mut shutdown => break,
         }
     }
-    drop(listener);
+    drop(tcp);
+    // Handshakes are given up, as idle connections are.
+    stop.send_replace(true);
     if tokio::time::timeout(bounds.grace, graceful.shutdown()).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests did not finish in time and are cut off");
     }
@@ -93,35 +175,84 @@ async fn accept(
     Ok((place, stream, peer))
 }
 
-async fn connection(bounds: Bounds, stream: TcpStream, peer: SocketAddr, router: Router, watcher: Watcher) {
-    // Answers are small and complete: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    let mut stream = Box::pin(TimeoutStream::new(stream));
-    stream.as_mut().set_write_timeout_pinned(Some(bounds.write_progress));
-    let began = Arc::new(AtomicBool::new(false));
-    let begins = began.clone();
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        begins.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
-    });
-    let http = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.next_headers)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut http = pin!(watcher.watch(http));
-    let ended = tokio::select! {
-        ended = &mut http => ended,
-        () = tokio::time::sleep(bounds.first_headers) => {
-            if !began.load(Ordering::Relaxed) {
-                return;
+/// What a connection is given when it comes in.
+struct Connection {
+    bounds: Bounds,
+    /// When its first request's headers must be here.
+    deadline: Instant,
+    peer: SocketAddr,
+    router: Router,
+    watcher: Watcher,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn serve(mut self, stream: TcpStream, tls: Option<Tls>) {
+        // Answers are small and complete: waiting to fill a packet only delays them.
+        let _ = stream.set_nodelay(true);
+        let mut stream = Box::pin(TimeoutStream::new(stream));
+        stream.as_mut().set_write_timeout_pinned(Some(self.bounds.write_progress));
+        let Some(tls) = tls else { return self.http(stream, None, false).await };
+        let handshake = tokio::select! {
+            handshake = tokio::time::timeout_at(self.deadline, tls.acceptor().accept(stream)) => handshake,
+            _ = self.stopping.wait_for(|stopping| *stopping) => return,
+        };
+        match handshake {
+            Ok(Ok(stream)) => {
+                let mut chain = stream.get_ref().1.peer_certificates().unwrap_or_default().iter().cloned();
+                let certificate = chain.next().map(|own| ClientCertificate::parse(&own, chain.collect()));
+                match certificate.transpose() {
+                    Ok(certificate) => self.http(stream, certificate, tls.strict_transport).await,
+                    // A chain of a length that nobody needs; the certificate itself passed the handshake.
+                    Err(error) => tracing::debug!(%error, "connection refused"),
+                }
             }
-            http.await
+            // Strangers say all kinds of things.
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
+            Err(_) => tracing::debug!("no TLS in time"),
         }
-    };
-    if let Err(error) = ended {
-        // Clients vanish all the time.
-        tracing::debug!(%error, "connection ended");
+    }
+
+    async fn http<S>(self, stream: S, certificate: Option<ClientCertificate>, strict_transport: bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { bounds, deadline, peer, router, watcher, .. } = self;
+        let began = Arc::new(AtomicBool::new(false));
+        let begins = began.clone();
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            begins.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(certificate.clone());
+            }
+            let answer = router.clone().call(request);
+            async move {
+                let mut answer = answer.await?;
+                if strict_transport {
+                    answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
+                }
+                Ok::<_, std::convert::Infallible>(answer)
+            }
+        });
+        let http = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(bounds.next_headers)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut http = pin!(watcher.watch(http));
+        let ended = tokio::select! {
+            ended = &mut http => ended,
+            () = tokio::time::sleep_until(deadline) => {
+                if !began.load(Ordering::Relaxed) {
+                    return;
+                }
+                http.await
+            }
+        };
+        if let Err(error) = ended {
+            // Clients vanish all the time.
+            tracing::debug!(%error, "connection ended");
+        }
     }
 }
 
@@ -150,13 +281,14 @@ mod tests {
         write_progress: Duration::from_millis(400),
         grace: Duration::from_millis(400),
         connections: 3,
+        reload: Duration::from_millis(50),
     };
 
     async fn start(router: Router) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<io::Result<()>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve_with(QUICK, listener, router, async move {
+        let server = tokio::spawn(serve_with(QUICK, listener.into(), router, async move {
             let _ = stopped.await;
         }));
         (address, stop, server)

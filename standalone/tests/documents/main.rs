@@ -2,6 +2,7 @@
 //! `cargo xtask docs` runs this with UPDATE_DOCUMENTS set, and the first kind is written anew.
 
 mod configuration;
+mod conformance;
 mod openapi;
 mod paths;
 mod tour;

@@ -62,16 +62,28 @@ check-mail-hint = Nothing there after a few minutes? Look into the spam folder, 
 
 consent-title = Allow access
 consent-asks = asks for access to your account
+consent-client-host = The app is published by { $host }.
 consent-host = You will be taken to { $host }.
 consent-first-party = This is one of our own apps.
 consent-other = Not you? Sign in as someone else
 consent-allow = Allow
 consent-deny = Deny
+consent-code-create = Create referral codes for you
+consent-code-read = See your referral codes
+consent-code-delete = Delete your referral codes
+consent-code-only = (only the code { $code })
+consent-code-uses = (for { $max } uses at most)
 consent-password = The app never sees your password.
+
+return-title = Back to the app
+return-text = You are being taken back to the app. If nothing happens, go on yourself.
+return-submit = Continue
 
 scope-openid = Recognise you when you come back
 scope-profile = See your name and language
 scope-email = See your email address
+scope-address = See your postal address
+scope-phone = See your phone number
 scope-offline-access = Keep this access while you are away
 scope-account-read = See your account
 scope-account-write = Change your account, or delete it
@@ -80,10 +92,31 @@ scope-referral-codes-write = Create and delete your referral codes
 scope-referrals-read = See who signed up with your codes
 scope-referrals-admin = See everybody’s referrals (administrators only)
 
+device-title = Connect a device
+device-text = Type the code that your device shows.
+device-code = Code
+device-code-hint = Eight letters. Capitals and the dash do not matter.
+device-next = Continue
+device-unknown = No device is waiting under this code. Check it, or have the device show a new one.
+device-limited = Too many wrong codes. Wait a few minutes and try again.
+device-compare = Is this the code on your device?
+device-warning = Allow only what you began yourself, on a device in front of you. Whoever sent you this code gets into your account.
+device-allowed-title = Your device is connected
+device-allowed-text = Go back to it: it goes on by itself in a few seconds.
+device-denied-title = No access given
+device-denied-text = Your device learns nothing about you. You can close this page.
+
 logout-title = Sign out?
 logout-text = Apps that you signed in to from this browser lose their access too, unless you allowed them to keep it.
+logout-asked = { $client } would like to sign you out of your Referris account.
 logout-submit = Sign out
 logout-stay = Stay signed in
+
+signed-out-title = You are signed out
+signed-out-text = This browser no longer knows you. Come back any time.
+signed-out-apps = These apps are told as well:
+signed-out-soon = It goes on by itself in a moment.
+signed-out-onward = Back to { $client }
 
 verify-title = Confirm your address
 verify-address-title = Is this your address?

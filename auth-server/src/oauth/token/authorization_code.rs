@@ -1,22 +1,19 @@
 //! The authorization code grant (RFC 6749 §4.1.3) with PKCE (RFC 7636 §4.6).
 
-use std::sync::Arc;
-
 use oxide_auth::code_grant::extensions::Pkce;
 use oxide_auth::primitives::grant::Value;
-use oxide_auth_async::primitives::Issuer;
 use serde_json::json;
 use shared::audit;
 use shared::ids::UserId;
 use shared::secret::PlainToken;
 
-use crate::clients::Client;
-use crate::protocol::error::{Code, OAuthError};
-use crate::protocol::grants::{self, CodeRequest, Codes, Parts, RefreshTokens};
+use crate::protocol::authorization_details;
+use crate::protocol::error::OAuthError;
+use crate::protocol::grants::{self, CodeRequest, Codes, GrantDetails, Parts};
 use crate::protocol::machines::{self, TokenFailure};
-use crate::protocol::request::{Authenticated, Parameters};
-use crate::protocol::tokens::{self, Subject, TokenResponse};
-use crate::state::AppState;
+use crate::protocol::request::Parameters;
+use crate::protocol::token_request::{Granted, TokenRequest, broken};
+use crate::protocol::tokens::{self, TokenResponse};
 
 /// One answer for every code that does not serve, so that nothing is learnt from it.
 fn refused() -> OAuthError {
@@ -25,27 +22,24 @@ fn refused() -> OAuthError {
     )
 }
 
-fn broken() -> OAuthError {
-    OAuthError::new(Code::ServerError, "the code can't be exchanged")
-}
-
-pub async fn exchange(
-    state: &AppState,
-    client: &Arc<Client>,
-    parameters: &Parameters,
-) -> Result<TokenResponse, OAuthError> {
+pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
+    let TokenRequest { state, client, parameters, .. } = *request;
     let platform = &state.platform;
     let code = PlainToken::presented(parameters.require("code")?);
-    let mut tx = platform.db.begin().await?;
+    let mut tx = request.begin().await?;
     let Some(stored) = grants::peek_code(&mut tx, client, &code).await? else { return Err(refused()) };
+    // RFC 9449 §10. Before the code is looked at: who has it and not the key can't even use it up.
+    let shown = request.binding.as_ref().and_then(|binding| binding.jkt.as_ref());
+    if stored.dpop_jkt.is_some() && stored.dpop_jkt.as_ref() != shown {
+        return Err(OAuthError::invalid_grant("the code is bound to a DPoP key; prove that one"));
+    }
     let redirect_uri = redirect_uri(parameters, &stored)?;
 
-    let request = Authenticated { parameters, client_id: client.client_id.as_str(), redirect_uri: Some(&redirect_uri) };
     let mut codes = Codes::new(&mut tx, platform, client, None);
-    let outcome = machines::exchange_code(&mut codes, &request, |extensions| {
-        verify_pkce(parameters, &stored).map(|()| extensions)
-    })
-    .await;
+    let input = request.authenticated(Some(&redirect_uri));
+    let outcome =
+        machines::exchange_code(&mut codes, &input, |extensions| verify_pkce(parameters, &stored).map(|()| extensions))
+            .await;
     let (failure, replayed) = (codes.failure.take(), codes.replayed.take());
     let grant = match outcome {
         Ok(grant) => grant,
@@ -65,35 +59,20 @@ pub async fn exchange(
         }
     };
 
-    let parts = Parts::of(&grant.extensions).ok_or_else(broken)?;
-    let reference = parts.reference.ok_or_else(broken)?;
+    let Parts { details, code, reference } = Parts::of(&grant.extensions).ok_or_else(broken)?;
+    let reference = reference.ok_or_else(broken)?;
     let user: UserId = grant.owner_id.parse().map_err(|_| broken())?;
-    let resource = tokens::check_resource(state, &parameters.resource, &parts.details.resource)?;
-    let mut refresh_tokens = RefreshTokens::new(&mut tx, platform, client);
-    let issued = match refresh_tokens.issue(grant).await {
-        Ok(issued) => issued,
-        Err(()) => return Err(refresh_tokens.failure.take().map_or_else(broken, OAuthError::from)),
-    };
+    let resource = tokens::check_resource(state, &parameters.resource, &details.resource)?;
+    let narrowed = authorization_details::narrowed(state, &details.authorization_details, parameters)?;
+    let issued = request.first_tokens(&mut tx, user, reference, &details).await?;
+    let person = tokens::person(&mut tx, user, &details).await?;
     tx.commit().await?;
 
-    let details = &parts.details;
-    let subject = Subject::User { id: user, grant: reference.id, sid: reference.sid, details };
-    let access_token =
-        tokens::access_token(state, client, &subject, &details.scope, &resource, issued.token, issued.until)?;
-    let id_token = if details.scope.iter().any(|s| s == "openid") {
-        let nonce = parts.code.as_ref().and_then(|code| code.nonce.as_deref());
-        Some(tokens::id_token(state, client, user, reference.sid, details, nonce, &access_token)?)
-    } else {
-        None
-    };
-    Ok(TokenResponse {
-        access_token,
-        token_type: "Bearer",
-        expires_in: platform.config.tokens.access_token_seconds,
-        scope: details.scope.join(" "),
-        refresh_token: issued.refresh,
-        id_token,
-    })
+    let nonce = code.as_ref().and_then(|code| code.nonce.as_deref());
+    let details = GrantDetails { authorization_details: narrowed, ..details };
+    let scope = &details.scope;
+    let granted = Granted { user, reference, details: &details, scope, resource: &resource, nonce, issued };
+    request.respond_about(granted, person.as_ref())
 }
 
 /// The redirect URI must be repeated exactly if the authorization request named it (RFC 6749 §4.1.3). oxide-auth's

@@ -2,35 +2,74 @@
 
 mod authorization_code;
 mod client_credentials;
+mod device_code;
+mod jwt_bearer;
 mod password;
 mod refresh_token;
+mod token_exchange;
 
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use shared::http::ClientIp;
 
-use crate::protocol::client_auth;
+use crate::clients::{DEVICE_CODE, GRANT_TYPES, JWT_BEARER, TOKEN_EXCHANGE};
+use crate::protocol::binding::presented_binding;
+use crate::protocol::client_auth::{self, Proved};
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::request::Parameters;
+use crate::protocol::token_request::TokenRequest;
 use crate::protocol::tokens::TokenResponse;
+use crate::protocol::{authorization_details, dpop, proofs};
 use crate::state::AppState;
 
 pub async fn token(
     State(state): State<AppState>,
     ip: ClientIp,
     parameters: Result<Parameters, OAuthError>,
-) -> Result<TokenResponse, OAuthError> {
-    let parameters = parameters?;
-    let client = client_auth::authenticate(&state, &parameters).await?;
-    let grant_type = parameters.require("grant_type")?;
-    let known = matches!(&*grant_type, "authorization_code" | "refresh_token" | "client_credentials" | "password");
-    if known && !client.may_use(&grant_type) {
+) -> Response {
+    let parameters = match parameters {
+        Ok(parameters) => parameters,
+        Err(error) => return error.into_response(),
+    };
+    let answer = answer(&state, &ip, &parameters).await.into_response();
+    dpop::with_nonce(&state, !parameters.dpop.is_empty(), answer)
+}
+
+async fn answer(state: &AppState, ip: &ClientIp, parameters: &Parameters) -> Result<TokenResponse, OAuthError> {
+    let Proved { client, mut proofs } = client_auth::verify(state, parameters).await?;
+    // An assertion was seen on the wire, whatever came of the request. A DPoP proof, which strangers can make at will,
+    // is written down with what it served for and not otherwise.
+    let shown = proofs.clone();
+    let answer = match presented_binding(state, &client, parameters) {
+        Ok((binding, proof)) => {
+            proofs.extend(proof);
+            let request = TokenRequest { state, client: &client, parameters, ip, binding, proofs: &proofs };
+            dispatch(&request).await
+        }
+        Err(error) => Err(error),
+    };
+    if answer.is_err() {
+        proofs::spend(&state.platform, &shown).await?;
+    }
+    answer
+}
+
+async fn dispatch(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
+    let grant_type = request.parameters.require("grant_type")?;
+    if GRANT_TYPES.contains(&&*grant_type) && !request.client.may_use(&grant_type) {
         return Err(OAuthError::new(Code::UnauthorizedClient, "this client has not registered this grant"));
     }
+    if !matches!(&*grant_type, "authorization_code" | "refresh_token") {
+        authorization_details::refuse(request.parameters)?;
+    }
     match &*grant_type {
-        "authorization_code" => authorization_code::exchange(&state, &client, &parameters).await,
-        "refresh_token" => refresh_token::refresh(&state, &client, &parameters).await,
-        "client_credentials" => client_credentials::issue(&state, &client, &parameters).await,
-        "password" => password::issue(&state, &client, &parameters, &ip).await,
+        "authorization_code" => authorization_code::exchange(request).await,
+        "refresh_token" => refresh_token::refresh(request).await,
+        "client_credentials" => client_credentials::issue(request).await,
+        DEVICE_CODE => device_code::exchange(request).await,
+        "password" => password::issue(request).await,
+        JWT_BEARER => jwt_bearer::issue(request).await,
+        TOKEN_EXCHANGE => token_exchange::exchange(request).await,
         _ => Err(OAuthError::new(Code::UnsupportedGrantType, "there is no such grant here")),
     }
 }

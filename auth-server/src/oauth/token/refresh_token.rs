@@ -1,45 +1,34 @@
 //! The refresh token grant (RFC 6749 §6) with rotation and reuse detection (RFC 9700 §4.14.2).
 
-use std::sync::Arc;
-
+use oxide_auth::primitives::issuer::{IssuedToken, TokenType};
 use serde_json::json;
 use shared::audit;
 use shared::ids::UserId;
 
-use crate::clients::Client;
-use crate::protocol::error::{Code, OAuthError};
-use crate::protocol::grants::{self, Parts, RefreshTokens, scope_list};
+use crate::protocol::authorization_details;
+use crate::protocol::error::OAuthError;
+use crate::protocol::grants::{self, GrantDetails, Parts, RefreshTokens, scope_list};
 use crate::protocol::machines::{self, TokenFailure};
-use crate::protocol::request::{Authenticated, Parameters};
-use crate::protocol::tokens::{self, Subject, TokenResponse};
-use crate::state::AppState;
+use crate::protocol::token_request::{self, Granted, TokenRequest, broken};
+use crate::protocol::tokens::{self, TokenResponse};
 
 fn refused() -> OAuthError {
     OAuthError::invalid_grant("the refresh token is unknown, expired, revoked or used")
 }
 
-fn broken() -> OAuthError {
-    OAuthError::new(Code::ServerError, "the token can't be refreshed")
-}
-
-pub async fn refresh(
-    state: &AppState,
-    client: &Arc<Client>,
-    parameters: &Parameters,
-) -> Result<TokenResponse, OAuthError> {
+pub async fn refresh(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
+    let TokenRequest { state, client, parameters, .. } = *request;
     let platform = &state.platform;
     parameters.require("refresh_token")?;
-    let request = Authenticated { parameters, client_id: client.client_id.as_str(), redirect_uri: None };
-    let mut tx = platform.db.begin().await?;
-    let mut store = RefreshTokens::new(&mut tx, platform, client);
-    let outcome = machines::refresh(&mut store, &request).await;
+    let mut tx = request.begin().await?;
+    let mut store = RefreshTokens::new(&mut tx, platform, client).presented_with(request.binding.clone());
+    let outcome = machines::refresh(&mut store, &request.authenticated(None)).await;
     let (failure, reused) = (store.failure.take(), store.reused.take());
     let (refreshed, grant) = match outcome {
         Ok(done) => done,
-        Err(TokenFailure::Scope) => {
-            return Err(OAuthError::new(Code::InvalidScope, "the scope goes beyond what was granted"));
+        Err(refusal @ (TokenFailure::Scope | TokenFailure::Request)) => {
+            return Err(token_request::failure(&refusal, refused));
         }
-        Err(TokenFailure::Request) => return Err(OAuthError::invalid_request("the request is malformed")),
         Err(_) => {
             if let Some(failure) = failure {
                 return Err(failure.into());
@@ -55,29 +44,25 @@ pub async fn refresh(
             return Err(refused());
         }
     };
-    let parts = Parts::of(&grant.extensions).ok_or_else(broken)?;
-    let reference = parts.reference.ok_or_else(broken)?;
+    let Parts { details, reference, .. } = Parts::of(&grant.extensions).ok_or_else(broken)?;
+    let reference = reference.ok_or_else(broken)?;
     let user: UserId = grant.owner_id.parse().map_err(|_| broken())?;
-    let resource = tokens::check_resource(state, &parameters.resource, &parts.details.resource)?;
+    let resource = tokens::check_resource(state, &parameters.resource, &details.resource)?;
+    let narrowed = authorization_details::narrowed(state, &details.authorization_details, parameters)?;
+    let person = tokens::person(&mut tx, user, &details).await?;
     tx.commit().await?;
 
     // The machine narrowed the scope to what was asked for; the grant itself keeps its own (RFC 6749 §6).
     let scope = scope_list(&grant.scope);
-    let subject = Subject::User { id: user, grant: reference.id, sid: reference.sid, details: &parts.details };
-    let access_token =
-        tokens::access_token(state, client, &subject, &scope, &resource, refreshed.token, refreshed.until)?;
-    // No nonce: that belonged to the authentication request (OpenID Connect Core §12.2).
-    let id_token = if scope.iter().any(|s| s == "openid") {
-        Some(tokens::id_token(state, client, user, reference.sid, &parts.details, None, &access_token)?)
-    } else {
-        None
+    let issued = IssuedToken {
+        token: refreshed.token,
+        refresh: refreshed.refresh,
+        until: refreshed.until,
+        token_type: TokenType::Bearer,
     };
-    Ok(TokenResponse {
-        access_token,
-        token_type: "Bearer",
-        expires_in: platform.config.tokens.access_token_seconds,
-        scope: scope.join(" "),
-        refresh_token: refreshed.refresh,
-        id_token,
-    })
+    // No nonce: that belonged to the authentication request (OpenID Connect Core §12.2).
+    let details = GrantDetails { authorization_details: narrowed, ..details };
+    let (details, scope, resource) = (&details, scope.as_slice(), resource.as_slice());
+    let granted = Granted { user, reference, details, scope, resource, nonce: None, issued };
+    request.respond_about(granted, person.as_ref())
 }

@@ -37,7 +37,9 @@ impl Outside {
             }
             Job::AlreadyRegistered { user_id, locale } => (self.already_registered(*user_id).await?, locale),
             Job::Invitation { referrer_id, email, locale } => (self.invitation(*referrer_id, email).await?, locale),
-            Job::CheckEmail { .. } | Job::Enrich { .. } => return Ok(Outcome::Done(Finding::Nothing)),
+            Job::CheckEmail { .. } | Job::Enrich { .. } | Job::BackchannelLogout { .. } => {
+                return Ok(Outcome::Done(Finding::Nothing));
+            }
         };
         let Some(prepared) = prepared else { return Ok(Outcome::Done(Finding::Nothing)) };
         let locale = Locale::from_tag(locale).unwrap_or_default();

@@ -1,0 +1,76 @@
+//! Grants, scopes, and the way to authenticate: each known, and fitting each other (RFC 7591 §2.1).
+
+use shared::config::Config;
+
+use super::Fault;
+use crate::clients::metadata::{AUTH_METHODS, GRANT_TYPES, SCOPES, TOKEN_EXCHANGE};
+use crate::clients::{NewClient, Origin, mtls_auth_methods};
+use crate::protocol::authorization_details::TYPES;
+
+/// The grants that a client nobody vouched for may use. A password is typed into our own apps only, and whoever asserts
+/// who somebody is, or trades tokens, is let in by the operator.
+const FOR_ANYBODY: &[&str] =
+    &["authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"];
+
+/// Is this scope for our own apps only?
+pub(in crate::clients) fn is_first_party_scope(scope: &str) -> bool {
+    scope.starts_with("account:") || scope == "referrals:admin"
+}
+
+pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
+    let metadata = &client.metadata;
+    let method = &metadata.token_endpoint_auth_method;
+    let auth_methods = [AUTH_METHODS, &mtls_auth_methods(config)].concat();
+    known("grant_types", "grant", &metadata.grant_types, GRANT_TYPES)?;
+    known("scope", "scope", &metadata.scopes, SCOPES)?;
+    let types = &metadata.authorization_details_types;
+    known("authorization_details_types", "type of authorization details", types, TYPES)?;
+    known("token_endpoint_auth_method", "auth method", std::slice::from_ref(method), &auth_methods)?;
+
+    let has = |grant: &str| metadata.grant_types.iter().any(|g| g == grant);
+    let fault = |reason: &str| Err(Fault::new("grant_types", reason));
+    if metadata.grant_types.is_empty() {
+        return fault("name at least one grant: a client without one can get no token");
+    }
+    if let Some(beyond) =
+        metadata.grant_types.iter().find(|g| client.origin != Origin::Operator && !FOR_ANYBODY.contains(&g.as_str()))
+    {
+        return fault(&format!("the grant {beyond} is registered by the operator only"));
+    }
+    if client.origin == Origin::Document && has("client_credentials") {
+        return fault("client_credentials is not for clients that are known by a document");
+    }
+    if has("password") && !client.first_party {
+        return fault("the password grant is for first-party clients only (--first-party)");
+    }
+    if has("client_credentials") && method == "none" {
+        return fault("a public client can't use client_credentials: it has no secret (RFC 6749 §4.4)");
+    }
+    if has(TOKEN_EXCHANGE) && method == "none" {
+        return fault("a public client can't exchange tokens: anybody could in its name (RFC 8693 §5)");
+    }
+    if has("refresh_token") && metadata.grant_types.iter().all(|g| g == "refresh_token" || g == "client_credentials") {
+        return fault("refresh_token alone gives nothing; add a grant in which a person takes part");
+    }
+    if client.origin == Origin::Document && method.starts_with("client_secret_") {
+        let reason =
+            "there is no secret to share with a client that is known by a document; use none or private_key_jwt";
+        return Err(Fault::new("token_endpoint_auth_method", reason));
+    }
+    if let Some(beyond) = metadata.scopes.iter().find(|s| is_first_party_scope(s)).filter(|_| !client.first_party) {
+        let reason = format!("the scope {beyond} is for first-party clients only (--first-party)");
+        return Err(Fault::new("scope", reason));
+    }
+    Ok(())
+}
+
+/// Refuses what is not among `there_are`.
+pub(super) fn known(member: &'static str, what: &str, given: &[String], there_are: &[&str]) -> Result<(), Fault> {
+    match given.iter().find(|value| !there_are.contains(&value.as_str())) {
+        None => Ok(()),
+        Some(unknown) => {
+            let unknown: String = unknown.chars().take(60).collect();
+            Err(Fault::new(member, format!("there is no {what} {unknown:?}; there are: {}", there_are.join(", "))))
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Where codes may be sent (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1.3).
+
+use url::Url;
+
+use super::Fault;
+use crate::clients::{NewClient, Origin};
+
+pub(super) fn check(client: &NewClient) -> Result<(), Fault> {
+    let metadata = &client.metadata;
+    let fault = |reason: String| Err(Fault::new("redirect_uris", reason));
+    if metadata.redirect_uris.is_empty() && metadata.grant_types.iter().any(|g| g == "authorization_code") {
+        return fault("authorization_code needs a redirect URI to answer at".into());
+    }
+    for uri in &metadata.redirect_uris {
+        if let Err(reason) = check_redirect_uri(uri) {
+            return fault(format!("the redirect URI {uri:?} {reason}"));
+        }
+    }
+    let is_https = |uri: &String| uri.starts_with("https://");
+    match metadata.application_type.as_deref() {
+        None | Some("native") => Ok(()),
+        Some("web") => match metadata.redirect_uris.iter().find(|uri| !is_https(uri) || on_this_machine(uri)) {
+            Some(uri) => fault(format!(
+                "the redirect URI {uri:?} is not for application_type web, which takes https only; say native"
+            )),
+            None => Ok(()),
+        },
+        Some(_) => Err(Fault::new("application_type", "application_type must be web or native")),
+    }
+}
+
+/// The `application_type` of a client that did not say. The specification's default, web, fits those whose redirect
+/// URIs are all https; others would only be told to say native (OpenID Connect Registration §2).
+pub fn inferred_application_type(origin: Origin, redirect_uris: &[String]) -> Option<String> {
+    let web = redirect_uris.iter().all(|uri| uri.starts_with("https://"));
+    (origin != Origin::Operator).then(|| if web { "web" } else { "native" }.to_owned())
+}
+
+fn on_this_machine(uri: &str) -> bool {
+    Url::parse(uri).is_ok_and(|url| is_loopback(&url))
+}
+
+/// May codes be sent to `uri`?
+pub fn check_redirect_uri(uri: &str) -> Result<(), &'static str> {
+    // What can't stand in a Location header, or what browsers read otherwise than we do.
+    if uri.contains('*') || !uri.chars().all(|c| c.is_ascii_graphic() && c != '\\') {
+        return Err("has a wildcard, white space or a character that is not for URIs; they are compared exactly");
+    }
+    let Ok(url) = Url::parse(uri) else { return Err("is not an absolute URL") };
+    if url.fragment().is_some() || uri.contains('#') {
+        return Err("has a fragment (RFC 6749 §3.1.2 forbids one)");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("names a user");
+    }
+    match url.scheme() {
+        "https" if uri.starts_with("https://") && url.host_str().is_some_and(is_plain_host) => Ok(()),
+        "http" if uri.starts_with("http://") && is_loopback(&url) => Ok(()),
+        "http" => Err("is plain http beyond this machine; use https"),
+        "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "ws" | "wss" | "ftp" => {
+            Err("has a scheme that can't receive a code")
+        }
+        // A private-use scheme is a domain name turned round, so that its owner is known (RFC 8252 §7.1).
+        scheme if scheme.contains('.') => Ok(()),
+        _ => Err("needs https, http on a loopback address, or a private scheme with a dot such as com.example.app"),
+    }
+}
+
+/// A host as DNS and RFC 3986 §3.2.2 have it. The URL standard lets more through, `;` among it, which would end a
+/// directive where a page lists origins in its policy.
+fn is_plain_host(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b))
+}
+
+/// Does this URL stay on the machine it is opened on?
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_go_to_https_loopback_and_private_schemes_only__rfc8252_7() {
+        for uri in ["http://127.0.0.1/cb", "http://[::1]:9/cb", "http://localhost:1/cb", "com.example.app:/cb"] {
+            assert_eq!(check_redirect_uri(uri), Ok(()), "{uri}");
+        }
+        for uri in [
+            "",
+            "/cb",
+            "https:app.example/cb",
+            "https://",
+            "https://user@app.example/cb",
+            "https://app.example\\@evil.example/cb",
+            "https://app.example/c b",
+            "https://app.example/\u{e9}",
+            "https://app.example/cb#",
+            "https://*.app.example/cb",
+            "https://a;sandbox.example/cb",
+            "https://a,b.example/cb",
+            "http://app.example/cb",
+            "myapp:/cb",
+            "javascript:alert(1)",
+        ] {
+            assert!(check_redirect_uri(uri).is_err(), "{uri}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The authorization request (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2): read and checked ([`validate`]), kept under
+//! an id while the person signs in and consents ([`Pending`]), decided ([`allow`], [`deny`], [`issue`]) and answered
+//! ([`response`]).
+
+mod arrival;
+mod decide;
+mod next;
+pub mod openid;
+mod pending;
+mod pkce;
+mod requested;
+pub mod response;
+mod validate;
+
+use serde::{Deserialize, Serialize};
+use shared::ids::UserId;
+
+use self::response::{ResponseMode, ReturnAddress};
+use crate::protocol::claims::{RequestedClaims, scope_of};
+use crate::sessions::SignedIn;
+
+pub use arrival::{Channel, take_up};
+pub use decide::{allow, deny, issue, refuse};
+pub use next::{Next, next};
+pub use pending::{Loaded, Pending, continue_url, insert, load, persist};
+pub use response::{Delivery, redirect, with_query};
+pub use validate::{Refusal, validate};
+
+/// What a client asked for, checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidatedRequest {
+    pub redirect_uri: String,
+    pub redirect_uri_given: bool,
+    #[serde(default)]
+    pub response_mode: ResponseMode,
+    pub scope: Vec<String>,
+    pub state: Option<String>,
+    pub nonce: Option<String>,
+    pub pkce: Option<String>,
+    pub resource: Vec<String>,
+    pub prompt: Vec<String>,
+    /// Seconds (OpenID Connect Core §3.1.2.1).
+    pub max_age: Option<u64>,
+    pub login_hint: Option<String>,
+    pub ui_locales: Vec<String>,
+    /// Who may sign in, where the request says so: by `id_token_hint`, or by the claim `sub` with a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<Vec<UserId>>,
+    /// What the sign-in must be, where `acr` is an essential claim with values (OpenID Connect Core §5.5.1.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<Vec<String>>,
+    /// What the `claims` parameter asks for by name.
+    #[serde(default, skip_serializing_if = "RequestedClaims::is_empty")]
+    pub claims: RequestedClaims,
+    /// The key that the code is bound to (RFC 9449 §10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<String>,
+    /// RFC 9396 §2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details: Vec<serde_json::Value>,
+}
+
+impl ValidatedRequest {
+    fn prompts(&self, what: &str) -> bool {
+        self.prompt.iter().any(|p| p == what)
+    }
+
+    /// What the person is asked to allow: the scope, and the scopes that stand for claims asked for by name.
+    pub fn to_allow(&self) -> Vec<String> {
+        let mut scope = self.scope.clone();
+        for token in self.claims.names().filter_map(scope_of) {
+            if !scope.iter().any(|s| s == token) {
+                scope.push(token.to_owned());
+            }
+        }
+        scope
+    }
+
+    /// Is it the right person, signed in the right way?
+    fn accepts(&self, signed_in: &SignedIn) -> bool {
+        self.people.as_ref().is_none_or(|people| people.contains(&signed_in.user_id))
+            && self.acr.as_ref().is_none_or(|values| values.contains(&signed_in.acr))
+    }
+
+    /// May nobody be asked anything (OpenID Connect Core §3.1.2.1)?
+    pub fn is_silent(&self) -> bool {
+        self.prompts("none")
+    }
+
+    /// Where the answer goes.
+    pub fn return_address(&self) -> ReturnAddress {
+        ReturnAddress { redirect_uri: self.redirect_uri.clone(), mode: self.response_mode, state: self.state.clone() }
+    }
+}

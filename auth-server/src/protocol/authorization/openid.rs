@@ -1,0 +1,139 @@
+//! What OpenID Connect adds to an authorization request (Core §3.1.2.1). Unknown parameters are ignored (RFC 6749 §3.1).
+
+use std::borrow::Cow;
+
+use shared::ids::UserId;
+use shared::{subjects, users};
+
+use super::validate::MAX_OPAQUE;
+use super::{ValidatedRequest, requested};
+use crate::clients::Client;
+use crate::locales::Locale;
+use crate::protocol::error::{Code, OAuthError};
+use crate::protocol::request::Parameters;
+use crate::protocol::{id_token_hint, tokens};
+use crate::sessions::ACR_VALUES;
+use crate::state::AppState;
+
+/// The values of `prompt` (Core §3.1.2.1, Prompt Create 1.0 §4).
+pub const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
+
+/// The values of `display`. There is one layout for all of them; it fits itself to pop-ups and small screens.
+const DISPLAYS: [&str; 4] = ["page", "popup", "touch", "wap"];
+
+pub(super) async fn check(
+    state: &AppState,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<ValidatedRequest, OAuthError> {
+    if parameters.get("registration").is_some() {
+        return Err(OAuthError::new(Code::RegistrationNotSupported, "the registration parameter is not supported"));
+    }
+    let nonce = parameters.get("nonce").map(Cow::into_owned);
+    if nonce.as_ref().is_some_and(|n| n.len() > MAX_OPAQUE) {
+        return Err(OAuthError::invalid_request("nonce is longer than 2048 bytes"));
+    }
+    if let Some(unknown) = parameters.get("display").filter(|display| !DISPLAYS.contains(&display.as_ref())) {
+        return Err(OAuthError::invalid_request(format!("there is no display {unknown}")));
+    }
+    let asked = match parameters.get("claims") {
+        None => requested::Asked::default(),
+        Some(text) => requested::parse(&text, client)?,
+    };
+    // `acr_values` are wishes (Core §3.1.2.1), and so is what the client registered as its default: the ID token tells
+    // what came of them. An essential claim is none: it can be had, or there is no use in going on.
+    if asked.acr.as_ref().is_some_and(|values| !values.iter().any(|acr| ACR_VALUES.contains(&acr.as_str()))) {
+        let known = ACR_VALUES.join(", ");
+        let description = format!("none of these acr values can be met; there are: {known}");
+        return Err(OAuthError::new(Code::UnmetAuthenticationRequirements, description));
+    }
+    let login_hint = parameters.get("login_hint").map(Cow::into_owned).filter(|hint| hint.len() <= 254);
+    Ok(ValidatedRequest {
+        nonce,
+        prompt: prompt(parameters)?,
+        max_age: max_age(client, parameters)?,
+        login_hint,
+        people: people(state, client, parameters, asked.subjects).await?,
+        acr: asked.acr,
+        claims: asked.claims,
+        // Only what we have texts in is kept: the rest is a stranger's choice of what we store.
+        ui_locales: words(parameters, "ui_locales")
+            .iter()
+            .filter_map(|tag| Locale::from_tag(tag))
+            .take(2)
+            .map(|l| l.tag().to_owned())
+            .collect(),
+        ..ValidatedRequest::default()
+    })
+}
+
+fn words(parameters: &Parameters, name: &str) -> Vec<String> {
+    parameters.get(name).map(|v| v.split_ascii_whitespace().map(str::to_owned).collect()).unwrap_or_default()
+}
+
+fn prompt(parameters: &Parameters) -> Result<Vec<String>, OAuthError> {
+    let mut prompt = words(parameters, "prompt");
+    prompt.sort();
+    prompt.dedup();
+    if let Some(unknown) = prompt.iter().find(|p| !PROMPTS.contains(&p.as_str())) {
+        return Err(OAuthError::invalid_request(format!("there is no prompt {unknown}")));
+    }
+    if prompt.len() > 1 && prompt.iter().any(|p| p == "none") {
+        return Err(OAuthError::invalid_request("prompt none goes with no other value"));
+    }
+    Ok(prompt)
+}
+
+/// In seconds: the request's, or what the client registered (`default_max_age`).
+fn max_age(client: &Client, parameters: &Parameters) -> Result<Option<u64>, OAuthError> {
+    let Some(text) = parameters.get("max_age") else { return Ok(client.metadata.default_max_age) };
+    let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    number.map(Some).ok_or_else(|| OAuthError::invalid_request("max_age must be a number of seconds"))
+}
+
+/// Who may sign in: whom `id_token_hint` is about, and whom the claim `sub` names (Core §3.1.2.1, §3.1.2.2, §5.5.1).
+async fn people(
+    state: &AppState,
+    client: &Client,
+    parameters: &Parameters,
+    named: Option<Vec<String>>,
+) -> Result<Option<Vec<UserId>>, OAuthError> {
+    let mut people = None;
+    if let Some(hint) = parameters.get("id_token_hint") {
+        people = Some(Vec::from_iter(hinted(state, client, &hint).await?));
+    }
+    if let Some(named) = named {
+        let mut conn = state.platform.db.read().await?;
+        let mut meant = vec![];
+        for sub in named {
+            let Some(user) = subjects::resolve(&mut conn, &sub).await? else { continue };
+            let is_theirs = tokens::subject(state, client, user) == sub;
+            if is_theirs && users::by_id(&mut conn, user).await?.is_some() {
+                meant.push(user);
+            }
+        }
+        people = Some(match people {
+            None => meant,
+            Some(hinted) => hinted.into_iter().filter(|user| meant.contains(user)).collect(),
+        });
+    }
+    if people.as_ref().is_some_and(Vec::is_empty) {
+        return Err(OAuthError::new(Code::LoginRequired, "whoever is meant can't sign in here"));
+    }
+    Ok(people)
+}
+
+/// Whom the hint is about. `None` for somebody whose account is no more.
+async fn hinted(state: &AppState, client: &Client, hint: &str) -> Result<Option<UserId>, OAuthError> {
+    let refused = |why: &str| OAuthError::invalid_request(format!("id_token_hint {why}"));
+    let hint = id_token_hint::verify(state, hint).await?.ok_or_else(|| refused("is no ID token of this server"))?;
+    if hint.client_id != client.client_id {
+        return Err(refused("was issued to another client"));
+    }
+    let mut conn = state.platform.db.read().await?;
+    let Some(user) = subjects::resolve(&mut conn, &hint.sub).await? else { return Ok(None) };
+    if tokens::subject(state, client, user) != hint.sub {
+        return Err(refused("names nobody whom this client knows so"));
+    }
+    Ok(users::by_id(&mut conn, user).await?.map(|user| user.id))
+}

@@ -1,0 +1,233 @@
+//! What people allowed clients, and the single-use things that stand for it: authorization codes and refresh tokens.
+//! oxide-auth's authorizer and issuer over one transaction; a value lives for one request.
+//!
+//! The client has authenticated before any of this runs, and every statement names it: a thief can neither use nor
+//! burn another client's code.
+
+mod codes;
+mod refresh_tokens;
+pub mod revocation;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use oxide_auth::primitives::grant::{Extensions, Grant, Value};
+use oxide_auth::primitives::issuer::{IssuedToken, RefreshedToken, TokenType};
+use oxide_auth::primitives::scope::Scope;
+use oxide_auth_async::primitives::Issuer;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use shared::Platform;
+use shared::db::{DbError, Tx};
+use shared::execute;
+use shared::ids::{GrantId, SessionId, UserId};
+use shared::revocations::{self, Kind};
+use shared::subjects;
+use sqlx::types::Json;
+
+use super::binding::Confirmation;
+use super::claims::RequestedClaims;
+use crate::clients::{Client, SCOPES};
+
+pub use codes::{Codes, peek_code};
+pub use refresh_tokens::RefreshTokens;
+
+/// What a grant says beyond whom and whose it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantDetails {
+    pub scope: Vec<String>,
+    /// The resources the client named (RFC 8707); empty: any that the scope implies.
+    pub resource: Vec<String>,
+    pub auth_time: DateTime<Utc>,
+    pub acr: String,
+    pub amr: Vec<String>,
+    /// The key that the grant's refresh tokens are bound to: a public client's (RFC 9449 §5, RFC 8705 §4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+    /// What the `claims` parameter asked for by name (OpenID Connect Core §5.5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<RequestedClaims>,
+    /// What was granted beyond scope (RFC 9396).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details: Vec<serde_json::Value>,
+}
+
+/// What an authorization code remembers of its request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeRequest {
+    pub redirect_uri: String,
+    /// Did the request name the redirect URI? Then the exchange must too (RFC 6749 §4.1.3).
+    pub redirect_uri_given: bool,
+    pub nonce: Option<String>,
+    /// The code challenge as oxide-auth's `Pkce` encodes it.
+    pub pkce: Option<String>,
+    /// The key whose proof the exchange must show (RFC 9449 §10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<String>,
+}
+
+/// A grant's place in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantRef {
+    pub id: GrantId,
+    pub sid: Option<SessionId>,
+    pub expires_at: DateTime<Utc>,
+}
+
+// What rides in oxide-auth's extensions, by name.
+const DETAILS: &str = "referris.details";
+const CODE: &str = "referris.code";
+const REFERENCE: &str = "referris.grant";
+
+/// Reads a value that [`put`] stored.
+fn take<T: DeserializeOwned>(extensions: &Extensions, name: &str) -> Option<T> {
+    let (_, text) = extensions.private().find(|(key, _)| *key == name)?;
+    serde_json::from_str(text?).ok()
+}
+
+fn put(extensions: &mut Extensions, name: &str, value: &impl Serialize) {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    extensions.set_raw(name.to_owned(), Value::private(Some(text)));
+}
+
+/// The parts of a grant that oxide-auth has no members for.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    pub details: GrantDetails,
+    pub code: Option<CodeRequest>,
+    pub reference: Option<GrantRef>,
+}
+
+impl Parts {
+    /// Lays them into extensions.
+    pub fn into_extensions(self) -> Extensions {
+        let mut extensions = Extensions::new();
+        put(&mut extensions, DETAILS, &self.details);
+        if let Some(code) = &self.code {
+            put(&mut extensions, CODE, code);
+        }
+        if let Some(reference) = &self.reference {
+            put(&mut extensions, REFERENCE, reference);
+        }
+        extensions
+    }
+
+    /// Reads them back. `None` for a grant that did not come from here.
+    pub fn of(extensions: &Extensions) -> Option<Self> {
+        Some(Self {
+            details: take(extensions, DETAILS)?,
+            code: take(extensions, CODE),
+            reference: take(extensions, REFERENCE),
+        })
+    }
+}
+
+/// The scope's tokens in the order people are shown them; oxide-auth keeps a set.
+pub fn scope_list(scope: &Scope) -> Vec<String> {
+    let mut list: Vec<String> = scope.iter().map(str::to_owned).collect();
+    list.sort_by_key(|token| (SCOPES.iter().position(|s| s == token).unwrap_or(SCOPES.len()), token.clone()));
+    list
+}
+
+/// The grant for oxide-auth's machines.
+pub fn to_oxide(
+    user: UserId,
+    client: &Client,
+    redirect_uri: url::Url,
+    until: DateTime<Utc>,
+    parts: Parts,
+) -> Option<Grant> {
+    Some(Grant {
+        owner_id: user.to_string(),
+        client_id: client.client_id.0.clone(),
+        scope: parts.details.scope.join(" ").parse().ok()?,
+        redirect_uri,
+        until,
+        extensions: parts.into_extensions(),
+    })
+}
+
+/// Does this client get refresh tokens?
+pub fn refreshes(client: &Client) -> bool {
+    client.may_use("refresh_token")
+}
+
+/// Adds a grant's row. One that can't be refreshed is only kept until its last access token has expired, and for as long
+/// as the session it was made in may live: by its grants a session knows the clients to tell of its end.
+pub async fn insert_grant(
+    tx: &mut Tx,
+    platform: &Platform,
+    client: &Client,
+    user: UserId,
+    sid: Option<SessionId>,
+    details: &GrantDetails,
+) -> Result<GrantRef, DbError> {
+    let now = platform.clock.now();
+    let id = GrantId::new(&platform.random, &platform.clock);
+    let tokens = &platform.config.tokens;
+    let seconds = if refreshes(client) {
+        tokens.grant_days * 86_400
+    } else {
+        let session = if sid.is_some() { platform.config.sessions.lifetime_hours.saturating_mul(3600) } else { 0 };
+        (tokens.access_token_seconds + tokens.code_seconds + 3600).max(session)
+    };
+    let expires_at = now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2_000_000));
+    if let Some(sector) = client.sector() {
+        subjects::remember(tx, platform, &sector, user).await?;
+    }
+    execute!(
+        tx,
+        "INSERT INTO grants (id, user_id, client_id, sid, details, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        id,
+        user,
+        &client.client_id,
+        sid,
+        Json(details),
+        now,
+        expires_at
+    )?;
+    Ok(GrantRef { id, sid, expires_at })
+}
+
+/// Replaces what a grant says.
+pub async fn update_details(tx: &mut Tx, grant: GrantId, details: &GrantDetails) -> Result<(), DbError> {
+    execute!(tx, "UPDATE grants SET details = $2 WHERE id = $1", grant, Json(details))?;
+    Ok(())
+}
+
+/// Ends a grant: its refresh tokens and, within a second, its access tokens.
+pub async fn end_grant(tx: &mut Tx, platform: &Platform, grant: GrantId) -> Result<(), DbError> {
+    execute!(
+        tx,
+        "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
+        grant,
+        platform.clock.now()
+    )?;
+    execute!(tx, "DELETE FROM refresh_tokens WHERE grant_id = $1", grant)?;
+    revocations::revoke(tx, platform, Kind::Grant, &grant.to_string()).await
+}
+
+/// The issuer for clients that act for themselves: nothing is stored (RFC 6749 §4.4.3: no refresh token).
+pub struct Stateless<'a> {
+    pub platform: &'a Platform,
+}
+
+#[async_trait]
+impl Issuer for Stateless<'_> {
+    async fn issue(&mut self, grant: Grant) -> Result<IssuedToken, ()> {
+        let token = self.platform.random.uuid_v4().to_string();
+        Ok(IssuedToken { token, refresh: None, until: grant.until, token_type: TokenType::Bearer })
+    }
+
+    async fn refresh(&mut self, _token: &str, _grant: Grant) -> Result<RefreshedToken, ()> {
+        Err(())
+    }
+
+    async fn recover_token(&mut self, _token: &str) -> Result<Option<Grant>, ()> {
+        Ok(None)
+    }
+
+    async fn recover_refresh(&mut self, _token: &str) -> Result<Option<Grant>, ()> {
+        Ok(None)
+    }
+}

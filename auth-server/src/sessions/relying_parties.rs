@@ -1,0 +1,93 @@
+//! The clients that know of a session, by the grants that were made in it, and how they learn that it is over: from a
+//! job of the outbox (OpenID Connect Back-Channel Logout 1.0) or from a frame on the page that says good-bye
+//! (Front-Channel Logout 1.0).
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use shared::Platform;
+use shared::db::{DbError, Tx};
+use shared::fetch_all;
+use shared::ids::{ClientId, SessionId, UserId};
+use shared::outbox::{self, Job};
+use url::Url;
+
+use crate::clients::{self, Client};
+
+/// A client, and whom and which session it knows.
+#[derive(Clone, Debug)]
+pub struct RelyingParty {
+    pub client: Client,
+    pub user_id: UserId,
+    /// Absent where it knows the person and no session: by a grant that outlasted one, or came without a browser.
+    pub sid: Option<SessionId>,
+}
+
+impl RelyingParty {
+    /// What a frame opens to tell the client's own page in this browser (Front-Channel Logout §3).
+    pub fn frame(&self, platform: &Platform) -> Option<Url> {
+        let metadata = &self.client.metadata;
+        let mut url = Url::parse(metadata.frontchannel_logout_uri.as_deref()?).ok()?;
+        if metadata.frontchannel_logout_session_required {
+            let sid = self.sid?.to_string();
+            let issuer = platform.config.auth.public_url.as_str();
+            url.query_pairs_mut().append_pair("iss", issuer).append_pair("sid", &sid);
+        }
+        Some(url)
+    }
+
+    fn job(&self) -> Option<Job> {
+        let metadata = &self.client.metadata;
+        metadata.backchannel_logout_uri.as_ref()?;
+        // It could do nothing with a token that names no session (Back-Channel Logout §2.2).
+        if metadata.backchannel_logout_session_required && self.sid.is_none() {
+            return None;
+        }
+        Some(Job::BackchannelLogout { client_id: self.client.client_id.clone(), user_id: self.user_id, sid: self.sid })
+    }
+}
+
+/// The clients with a grant of this session, a live one or a past one.
+pub(super) async fn of_session(tx: &mut Tx, sid: SessionId) -> Result<Vec<RelyingParty>, DbError> {
+    let rows: Vec<(ClientId, UserId)> =
+        fetch_all!(tx, (ClientId, UserId), "SELECT DISTINCT client_id, user_id FROM grants WHERE sid = $1", sid)?;
+    let mut parties = vec![];
+    for (client_id, user_id) in rows {
+        if let Some(client) = clients::by_id(tx, &client_id).await? {
+            parties.push(RelyingParty { client, user_id, sid: Some(sid) });
+        }
+    }
+    Ok(parties)
+}
+
+/// The clients that know an account whose `sessions` end, with everything it granted. Those of sessions that ended
+/// before have been told.
+pub(super) async fn of_account(
+    tx: &mut Tx,
+    user_id: UserId,
+    sessions: &[SessionId],
+) -> Result<Vec<RelyingParty>, DbError> {
+    type Row = (ClientId, Option<SessionId>, Option<DateTime<Utc>>);
+    let rows: Vec<Row> =
+        fetch_all!(tx, Row, "SELECT client_id, sid, revoked_at FROM grants WHERE user_id = $1", user_id)?;
+    let known: BTreeSet<(ClientId, Option<SessionId>)> = rows
+        .into_iter()
+        .filter(|(_, sid, revoked_at)| revoked_at.is_none() || sid.is_some_and(|sid| sessions.contains(&sid)))
+        .map(|(client_id, sid, _)| (client_id, sid))
+        .collect();
+    let mut parties = vec![];
+    for (client_id, sid) in known {
+        if let Some(client) = clients::by_id(tx, &client_id).await? {
+            parties.push(RelyingParty { client, user_id, sid });
+        }
+    }
+    Ok(parties)
+}
+
+/// Has those that registered a `backchannel_logout_uri` told once the caller's transaction has committed.
+pub(super) async fn tell(tx: &mut Tx, platform: &Platform, parties: &[RelyingParty]) -> Result<(), DbError> {
+    for job in parties.iter().filter_map(RelyingParty::job) {
+        outbox::enqueue(tx, platform, &job).await?;
+    }
+    Ok(())
+}

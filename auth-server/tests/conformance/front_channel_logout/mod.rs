@@ -1,0 +1,3 @@
+//! OpenID Connect Front-Channel Logout 1.0.
+
+mod frames;

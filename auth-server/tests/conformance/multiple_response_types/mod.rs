@@ -1,0 +1,3 @@
+//! OAuth 2.0 Multiple Response Type Encoding Practices.
+
+mod response_mode;

@@ -1,0 +1,16 @@
+//! OpenID Connect Core 1.0.
+
+mod acr;
+mod arbitrary_requests;
+mod authentication_request;
+mod claims_parameter;
+mod discovery;
+mod id_token;
+mod id_token_hint;
+mod key_rotation;
+mod max_age;
+mod pairwise;
+mod profile;
+mod prompt;
+mod scope_claims;
+mod userinfo;

@@ -1,0 +1,94 @@
+//! §3.1.2.1, `prompt`; §3.1.2.6, what is answered when it can't be had.
+
+use crate::harness::each_server;
+
+#[tokio::test]
+async fn with_prompt_none_nobody_is_asked_anything__oidc_core_3_1_2_1() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let (app, own) = (server.app(|_| {}).await, server.own_app(|_| {}).await);
+        let mut browser = server.browser();
+        let before = server.rows().await;
+        browser.get(&own.authorization(&[("prompt", "none")])).await.redirects_with_error("login_required");
+        assert_eq!(server.rows().await, before);
+        browser.sign_in("ann@example.com").await;
+        let query = browser.get(&own.authorization(&[("prompt", "none")])).await.query();
+        own.exchange(&query["code"]).await.json(200);
+        let before = server.rows().await;
+        browser.get(&app.authorization(&[("prompt", "none")])).await.redirects_with_error("consent_required");
+        browser.get(&own.authorization(&[("prompt", "none login")])).await.redirects_with_error("invalid_request");
+        assert_eq!(server.rows().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_page_speaks_the_language_of_ui_locales_before_the_browsers__oidc_core_3_1_2_1() {
+    each_server(&[], |server| async move {
+        let app = server.app(|_| {}).await;
+        for (language, asked, shown) in
+            [("ru", "", "lang=\"ru\""), ("ru", "en", "lang=\"en\""), ("en", "xx ru", "lang=\"ru\"")]
+        {
+            let mut browser = server.browser();
+            browser.language = language;
+            let login = browser.get(&app.authorization(&[("ui_locales", asked)])).await;
+            let page = browser.get(login.location()).await;
+            assert!(page.body.contains(shown), "{language} {asked}: {page:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn login_and_select_account_ask_who_is_there_however_recent_the_sign_in__oidc_core_3_1_2_1() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        server.person("bob@example.com").await;
+        let app = server.own_app(|_| {}).await;
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        for prompt in ["login", "select_account", "login select_account", "login consent", "select_account consent"] {
+            let url = app.authorization(&[("prompt", prompt)]);
+            assert!(browser.get(&url).await.location().starts_with("/login?"), "{prompt}");
+            // Whoever is chosen is who the code is for.
+            let tokens = app.exchange(&browser.code(&url, "bob@example.com").await).await.json(200);
+            let bob = server.jwt(tokens["id_token"].as_str().unwrap()).await.1["sub"].clone();
+            let tokens = app.exchange(&browser.code(&url, "ann@example.com").await).await.json(200);
+            assert_ne!(server.jwt(tokens["id_token"].as_str().unwrap()).await.1["sub"], bob, "{prompt}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn consent_asks_also_who_consented_before_and_our_own_apps__oidc_core_3_1_2_1() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        for app in [server.app(|_| {}).await, server.own_app(|_| {}).await] {
+            let mut browser = server.browser();
+            app.tokens(&mut browser, "ann@example.com", &[]).await;
+            assert!(browser.get(&app.authorization(&[])).await.query().contains_key("code"));
+            let url = app.authorization(&[("prompt", "consent")]);
+            assert!(browser.get(&url).await.location().starts_with("/consent?"));
+            app.tokens(&mut browser, "ann@example.com", &[("prompt", "consent")]).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn create_leads_to_the_sign_up_page__prompt_create_4() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server.app(|_| {}).await;
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        let answer = browser.get(&app.authorization(&[("prompt", "create")])).await;
+        assert!(answer.location().starts_with("/signup?request="), "{answer:?}");
+        for wrong in ["none create", "none consent", "none select_account", "login none", "CREATE", "none,login"] {
+            let answer = browser.get(&app.authorization(&[("prompt", wrong)])).await;
+            answer.redirects_with_error("invalid_request");
+        }
+    })
+    .await;
+}

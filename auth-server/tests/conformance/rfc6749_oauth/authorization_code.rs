@@ -1,0 +1,57 @@
+//! §4.1, the authorization code grant.
+
+use crate::harness::each_server;
+
+#[tokio::test]
+async fn a_code_becomes_tokens_and_a_second_use_ends_them__rfc6749_4_1_2() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server.app(|_| {}).await;
+        let mut browser = server.browser();
+        let code = app.code(&mut browser, "ann@example.com", &[("scope", "openid email")]).await;
+        let answer = app.exchange(&code).await;
+        let tokens = answer.json(200);
+        answer.is_not_cached();
+        assert_eq!((&tokens["token_type"], &tokens["scope"]), (&"Bearer".into(), &"openid email".into()));
+        app.exchange(&code).await.is_error(400, "invalid_grant");
+        app.refresh(tokens["refresh_token"].as_str().unwrap()).await.is_error(400, "invalid_grant");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_a_redirect_uri_that_is_not_registered__rfc6749_4_1_2_1() {
+    each_server(&[], |server| async move {
+        let app = server.app(|_| {}).await;
+        let before = server.rows().await;
+        for wrong in ["https://evil.example/", "https://app.example/callback/", "https://app.example/callback?x=1"] {
+            server.get(&app.authorization(&[("redirect_uri", wrong)])).await.is_error_page();
+        }
+        server.post("/oauth/token", &app.exchange_form("nothing")).await.is_error(401, "invalid_client");
+        server.get(&app.authorization(&[("client_id", "nobody")])).await.is_error_page();
+        let query = server
+            .get(&app.authorization(&[("response_type", "token")]))
+            .await
+            .redirects_with_error("unsupported_response_type");
+        assert_eq!(query["state"], "af0ifjsldkj");
+        assert_eq!(server.rows().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refresh_narrows_the_access_token_and_never_widens_it__rfc6749_6() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server.app(|_| {}).await;
+        let asked = [("scope", "openid email referral-codes:read")];
+        let tokens = app.tokens(&mut server.browser(), "ann@example.com", &asked).await;
+        let refresh = tokens["refresh_token"].as_str().unwrap();
+        let with = |scope| [("grant_type", "refresh_token"), ("refresh_token", refresh), ("scope", scope)];
+        let before = server.rows().await;
+        app.token(&with("openid profile")).await.is_error(400, "invalid_scope");
+        assert_eq!(server.rows().await, before);
+        assert_eq!(app.token(&with("email")).await.json(200)["scope"], "email");
+    })
+    .await;
+}

@@ -1,0 +1,4 @@
+//! RFC 6749, The OAuth 2.0 Authorization Framework.
+
+mod authorization_code;
+mod refresh_token;

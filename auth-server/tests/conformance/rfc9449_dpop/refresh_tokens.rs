@@ -1,0 +1,87 @@
+//! §5, refresh tokens: those of public clients are bound to the key, those of confidential clients to the client.
+
+use std::time::Duration;
+
+use super::{Holder, payload, public};
+use crate::harness::each_server;
+
+#[tokio::test]
+async fn a_public_clients_refresh_token_wants_the_same_key__rfc9449_5() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let (holder, thief, app) = (Holder::new(&server), Holder::new(&server), public(&server).await);
+        let tokens = holder.tokens(&app, "openid").await;
+        let refresh_token = &tokens["refresh_token"];
+        let before = server.rows().await;
+        thief.refresh(&app, refresh_token).await.is_error(400, "invalid_grant");
+        app.refresh(refresh_token.as_str().unwrap()).await.is_error(400, "invalid_grant");
+        assert_eq!(server.rows().await, before);
+        let next = holder.refresh(&app, refresh_token).await.json(200);
+        assert_eq!(next["token_type"], "DPoP");
+        assert_eq!(payload(&next["access_token"])["cnf"]["jkt"], holder.jkt());
+        holder.refresh(&app, &next["refresh_token"]).await.json(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_used_token_shown_with_another_key_ends_nothing__rfc9449_5__rfc9700_4_14_2() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let (holder, thief, app) = (Holder::new(&server), Holder::new(&server), public(&server).await);
+        let old = holder.tokens(&app, "openid").await["refresh_token"].clone();
+        let live = holder.refresh(&app, &old).await.json(200)["refresh_token"].clone();
+        server.state.platform.clock.advance(Duration::from_secs(60));
+        let before = server.rows().await;
+        thief.refresh(&app, &old).await.is_error(400, "invalid_grant");
+        app.refresh(old.as_str().unwrap()).await.is_error(400, "invalid_grant");
+        assert_eq!(server.rows().await, before);
+        let live = holder.refresh(&app, &live).await.json(200)["refresh_token"].clone();
+        // With the key it is a second use, and ends the family.
+        holder.refresh(&app, &old).await.is_error(400, "invalid_grant");
+        holder.refresh(&app, &live).await.is_error(400, "invalid_grant");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_got_lost_is_given_again_to_the_same_key_only__rfc9449_5() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let (holder, thief, app) = (Holder::new(&server), Holder::new(&server), public(&server).await);
+        let old = holder.tokens(&app, "openid").await["refresh_token"].clone();
+        let first = holder.refresh(&app, &old).await.json(200)["refresh_token"].clone();
+        thief.refresh(&app, &old).await.is_error(400, "invalid_grant");
+        let again = holder.refresh(&app, &old).await.json(200)["refresh_token"].clone();
+        assert_eq!(again, first);
+        holder.refresh(&app, &first).await.json(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_confidential_clients_refresh_token_goes_with_any_key_of_its_own__rfc9449_5() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let (one, two, app) = (Holder::new(&server), Holder::new(&server), server.app(|_| {}).await);
+        let tokens = one.tokens(&app, "openid").await;
+        let next = two.refresh(&app, &tokens["refresh_token"]).await.json(200);
+        assert_eq!(payload(&next["access_token"])["cnf"]["jkt"], two.jkt());
+        let next = app.refresh(next["refresh_token"].as_str().unwrap()).await.json(200);
+        assert_eq!(next["token_type"], "Bearer");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_public_client_that_used_no_key_stays_free_to__rfc9449_5() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let (holder, app) = (Holder::new(&server), public(&server).await);
+        let tokens = app.tokens(&mut server.browser(), "ann@example.com", &[]).await;
+        let next = holder.refresh(&app, &tokens["refresh_token"]).await.json(200);
+        assert_eq!(next["token_type"], "DPoP");
+        app.refresh(next["refresh_token"].as_str().unwrap()).await.json(200);
+    })
+    .await;
+}

@@ -1,0 +1,174 @@
+//! Who calls: [`Caller`] (anyone with the scope) and [`Person`] (a person with the scope). Each check is a file of its
+//! own; [`authorize`] is the order they come in, and [`challenge`] what they answer.
+
+mod challenge;
+mod details;
+mod possession;
+mod presented;
+mod step_up;
+mod token;
+
+use std::marker::PhantomData;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts, Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
+use shared::dpop::{DPOP, DPOP_NONCE};
+use shared::ids::UserId;
+use shared::problem::Problem;
+
+use crate::state::AppState;
+use challenge::{Refusal, answer};
+use presented::{Presented, presented};
+
+pub use token::AccessToken;
+
+/// A scope that a route asks for.
+pub trait Scope: Send + Sync + 'static {
+    const NAME: &'static str;
+    /// May the caller change something with it? Then the sign-in behind the token may have to be recent or strong.
+    const WRITES: bool;
+}
+
+macro_rules! scopes {
+    ($($(#[$doc:meta])* $name:ident = $scope:literal, writes: $writes:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+        impl Scope for $name {
+            const NAME: &'static str = $scope;
+            const WRITES: bool = $writes;
+        }
+    )*};
+}
+
+scopes! {
+    ReadCodes = "referral-codes:read", writes: false;
+    WriteCodes = "referral-codes:write", writes: true;
+    ReadReferrals = "referrals:read", writes: false;
+    /// Has mails sent.
+    Invite = "referral-codes:read", writes: true;
+}
+
+/// Lets an administrator read the referrals of others.
+pub const ADMIN_SCOPE: &str = "referrals:admin";
+
+/// A caller whose token has the scope `S`: a person, or a client that speaks for itself. As an `Option` it is `None`
+/// for requests without credentials; bad ones are refused all the same.
+#[derive(Clone, Debug)]
+pub struct Caller<S> {
+    pub token: AccessToken,
+    scope: PhantomData<S>,
+}
+
+/// A person whose token has the scope `S`.
+#[derive(Clone, Debug)]
+pub struct Person<S> {
+    pub user: UserId,
+    pub token: AccessToken,
+    scope: PhantomData<S>,
+}
+
+impl<S> Person<S> {
+    /// Does a path that says `id` mean the caller? `me`, or the `sub` of the token. Who knows the caller by a pairwise
+    /// `sub` is not told whether another id is the caller's, or two clients could find out whom they both know
+    /// (OpenID Connect Core §8.1).
+    pub fn is(&self, id: &str) -> bool {
+        match self.token.is_pairwise {
+            _ if id == "me" => true,
+            true => id == self.token.subject,
+            false => id.parse().is_ok_and(|id: UserId| id == self.user),
+        }
+    }
+}
+
+impl<S: Scope> FromRequestParts<AppState> for Caller<S> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let presented = match presented(&parts.headers) {
+            Ok(presented) => presented,
+            Err((scheme, refusal)) => return Err(answer(refusal, scheme, state)),
+        };
+        match authorize::<S>(&presented, parts, state).await {
+            Ok(token) => Ok(Self { token, scope: PhantomData }),
+            Err(refusal) => Err(answer(refusal, Some(presented.scheme), state)),
+        }
+    }
+}
+
+impl<S: Scope> OptionalFromRequestParts<AppState> for Caller<S> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Option<Self>, Problem> {
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<AppState>>::from_request_parts(parts, state).await.map(Some)
+    }
+}
+
+impl<S: Scope> FromRequestParts<AppState> for Person<S> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let Caller { token, .. } = <Caller<S> as FromRequestParts<AppState>>::from_request_parts(parts, state).await?;
+        let Some(user) = token.user else {
+            return Err(Problem::forbidden().with_detail("this needs a token that speaks for a person"));
+        };
+        Ok(Self { user, token, scope: PhantomData })
+    }
+}
+
+/// The token, whose it is, whether the caller may use it, and whether it is enough.
+async fn authorize<S: Scope>(
+    presented: &Presented<'_>,
+    parts: &Parts,
+    state: &AppState,
+) -> Result<AccessToken, Refusal> {
+    let claims = token::validate(presented.token, state).await?;
+    let user = token::user(&claims, state).await?;
+    token::refuse_revoked(&claims, user, state)?;
+    possession::check(presented, claims.cnf.as_ref(), parts, state).await?;
+    if let Some(user) = user
+        && !state.user_exists(user).await.map_err(|error| Refusal::Problem(error.into()))?
+    {
+        return Err(Refusal::Invalid("the account is gone"));
+    }
+    let token = AccessToken::new(claims, user, presented.scheme);
+    let allowed = match (&token.details, details::Target::of(parts)) {
+        (Some(details), Some(target)) => details.allow(&target),
+        _ => token.has_scope(S::NAME),
+    };
+    if !allowed {
+        return Err(Refusal::Scope(S::NAME));
+    }
+    if S::WRITES && token.user.is_some() {
+        step_up::check(&token, state)?;
+    }
+    Ok(token)
+}
+
+/// 401 as for a request without a token, for routes whose token is optional by configuration.
+pub fn token_needed(state: &AppState) -> Problem {
+    answer(Refusal::NoToken, None, state)
+}
+
+/// 401 as for a token that is not valid: its person is gone.
+pub fn account_gone(token: &AccessToken, state: &AppState) -> Problem {
+    answer(Refusal::Invalid("the account is gone"), Some(token.scheme), state)
+}
+
+/// Hands the current nonce to whoever shows a proof, with whatever answer (RFC 9449 §8.2, §9): who takes it up is not
+/// sent back for it.
+pub async fn hand_out_nonce(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let wanted = request.headers().contains_key(DPOP) && state.platform().config.dpop.require_nonce;
+    let mut response = next.run(request).await;
+    if wanted && let Ok(nonce) = HeaderValue::try_from(state.nonces().issue(state.platform().clock.timestamp())) {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
+    response
+}
