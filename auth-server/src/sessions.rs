@@ -112,20 +112,23 @@ pub async fn current(session: &Session, state: &AppState) -> Result<Option<Signe
 }
 
 /// Signs `user_id` in. The session's key is always a new one, so that a key planted before (session fixation) opens
-/// nothing. Signing in again as the same person keeps the `sid`; as someone else, it ends the session before.
+/// nothing. Signing in again as the same person keeps the `sid`; as someone else, it ends the session before, and the
+/// clients that knew of that one are returned.
 pub async fn sign_in(
     session: &Session,
     state: &AppState,
     user_id: UserId,
     acr: &str,
     amr: &[&str],
-) -> Result<SignedIn, DbError> {
+) -> Result<(SignedIn, Vec<RelyingParty>), DbError> {
     let platform = &state.platform;
     let before = current(session, state).await?;
+    let mut parties = vec![];
     if let Some(before) = before.as_ref().filter(|before| before.user_id != user_id) {
         let mut tx = platform.db.begin().await?;
-        end(&mut tx, platform, before.sid).await?;
+        parties = end(&mut tx, platform, before.sid).await?;
         tx.commit().await?;
+        state.outside.wake();
     }
     let signed_in = SignedIn {
         user_id,
@@ -142,7 +145,7 @@ pub async fn sign_in(
     session.insert(SIGNED_IN, &signed_in).await.map_err(session_error)?;
     // Now rather than when the response is on its way: a failure here is a 503 and no half sign-in.
     session.save().await.map_err(session_error)?;
-    Ok(signed_in)
+    Ok((signed_in, parties))
 }
 
 /// Signs out: this session ends, and so do the tokens that carry its `sid`. Returns the clients that knew of it.
@@ -195,7 +198,14 @@ pub async fn end(tx: &mut Tx, platform: &Platform, sid: SessionId) -> Result<Vec
         }
     }
     relying_parties::tell(tx, platform, &parties).await?;
-    revoke(tx, platform, Kind::Session, &sid.to_string()).await?;
+    // By each name that access tokens have for it.
+    let mut names: Vec<String> = parties.iter().filter_map(|party| party.told_sid(platform)).collect();
+    names.push(sid.to_string());
+    names.sort();
+    names.dedup();
+    for name in &names {
+        revoke(tx, platform, Kind::Session, name).await?;
+    }
     Ok(parties)
 }
 

@@ -16,7 +16,7 @@ async fn a_visitor_leaves_no_row_and_a_sign_in_is_found_again() {
         let ann = person(&state, "ann@example.com").await;
         let session = browser(&state, None);
         assert_eq!(current(&session, &state).await.unwrap(), None);
-        let signed_in = sign_in(&session, &state, ann, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
+        let (signed_in, _) = sign_in(&session, &state, ann, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
         // What the layer does on the way out.
         session.save().await.unwrap();
         let id = session.id().unwrap();
@@ -39,17 +39,17 @@ async fn the_key_changes_at_sign_in_so_that_a_planted_one_opens_nothing() {
         let ann = person(&state, "ann@example.com").await;
         let bob = person(&state, "bob@example.com").await;
         let session = browser(&state, None);
-        let first = sign_in(&session, &state, ann, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
+        let (first, _) = sign_in(&session, &state, ann, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
         let planted = session.id().unwrap();
 
         let session = browser(&state, Some(planted));
-        let again = sign_in(&session, &state, ann, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
+        let (again, _) = sign_in(&session, &state, ann, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
         assert_eq!(again.sid, first.sid, "the same person goes on with the same sid");
         assert_ne!(session.id().unwrap(), planted);
         assert_eq!(current(&browser(&state, Some(planted)), &state).await.unwrap(), None);
 
         let session = browser(&state, session.id());
-        let other = sign_in(&session, &state, bob, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
+        let (other, _) = sign_in(&session, &state, bob, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
         assert_ne!(other.sid, first.sid);
         state.platform.revocations.refresh(&state.platform.db, state.platform.clock.now()).await.unwrap();
         assert!(state.platform.revocations.contains([(Kind::Session, first.sid.to_string().as_str())]));
@@ -64,7 +64,7 @@ async fn signing_out_ends_the_session_its_tokens_and_its_grants_but_not_those_me
         let platform = &state.platform;
         let ann = person(&state, "ann@example.com").await;
         let session = browser(&state, None);
-        let signed_in = sign_in(&session, &state, ann, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
+        let (signed_in, _) = sign_in(&session, &state, ann, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
         let id = session.id();
         let now = platform.clock.now();
         let mut tx = platform.db.begin().await.unwrap();
@@ -138,7 +138,7 @@ async fn without_its_cache_it_signs_nobody_out_and_nobody_in() {
     let state = AppState::new(scratch.platform(&settings).await).await.unwrap();
     let ann = person(&state, "ann@example.com").await;
     let session = browser(&state, None);
-    let signed_in = sign_in(&session, &state, ann, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
+    let (signed_in, _) = sign_in(&session, &state, ann, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
     let id = session.id();
     assert_eq!(current(&browser(&state, id), &state).await.unwrap(), Some(signed_in));
     sign_out(&browser(&state, id), &state).await.unwrap();

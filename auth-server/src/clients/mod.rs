@@ -8,6 +8,7 @@ pub mod keys;
 mod logout;
 mod members;
 mod metadata;
+mod pairwise;
 pub mod registration;
 
 use std::sync::Arc;

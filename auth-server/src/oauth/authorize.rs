@@ -18,7 +18,9 @@ use crate::clients::Client;
 use crate::pages::error as page;
 use crate::pages::form_post::deliver;
 use crate::pages::layout::Page;
-use crate::protocol::authorization::{self as pending, Channel, Loaded, Next, Pending, ValidatedRequest, redirect};
+use crate::protocol::authorization::{
+    self as pending, Channel, Loaded, Next, Pending, Refusal, ValidatedRequest, gone, redirect,
+};
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::request::Parameters;
 use crate::sessions::{self, SignedIn};
@@ -44,13 +46,13 @@ pub async fn authorize(
     if let Some(uri) = parameters.get("request_uri") {
         return match pending::take_up(&state, &parameters, &uri).await {
             Ok(id) => redirect(&pending::continue_url(id)),
-            Err(refusal) => deliver(&page, refusal.deliver(&state)),
+            Err(refusal) => refuse(&state, &page, &session, &parameters, refusal).await,
         };
     }
     // The one place where the parameters as sent give way to those that count.
     let (client, request) = match pending::validate(&state, &parameters, Channel::Browser).await {
         Ok(validated) => validated,
-        Err(refusal) => return deliver(&page, refusal.deliver(&state)),
+        Err(refusal) => return refuse(&state, &page, &session, &parameters, refusal).await,
     };
     // A POST from the client's site comes without our SameSite cookie: go on with a GET, which has it.
     if method == Method::POST {
@@ -62,6 +64,27 @@ pub async fn authorize(
     match sessions::current(&session, &state).await {
         Ok(signed_in) => proceed(&state, &page, client, request, None, signed_in).await,
         Err(error) => page::oauth(&page, &error.into()),
+    }
+}
+
+/// Sends a refusal to its client. Where anybody can register, that alone would make this endpoint lead from our name to
+/// whatever site they like: a browser in which nobody is signed in is shown where it would go, and goes there by a click
+/// (RFC 9700 §4.11.2, which leaves out silent authentication).
+async fn refuse(
+    state: &AppState,
+    page: &Page,
+    session: &Session,
+    parameters: &Parameters,
+    refusal: Refusal,
+) -> Response {
+    let silent = parameters.get("prompt").is_some_and(|prompt| prompt.split_ascii_whitespace().any(|p| p == "none"));
+    let Some(error) = refusal.of_stranger().filter(|_| !silent).cloned() else {
+        return deliver(page, refusal.deliver(state));
+    };
+    match sessions::current(session, state).await {
+        Ok(Some(_)) => deliver(page, refusal.deliver(state)),
+        Ok(None) => page::of_stranger(page, &error, refusal.deliver(state)),
+        Err(error) => page::oauth(page, &error.into()),
     }
 }
 
@@ -77,7 +100,6 @@ pub async fn resume(
     session: Session,
     query: Result<Query<Resume>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
-    let gone = || OAuthError::invalid_request("this request is unknown or long gone; start again from the app");
     let Ok(Query(Resume { request })) = query else { return page::oauth(&page, &gone()) };
     let pending = match pending::load(&state, request).await {
         Ok(Loaded::Live(pending)) => pending,

@@ -29,12 +29,13 @@ pub async fn userinfo(State(state): State<AppState>, request: Request) -> Result
     let caller = caller(&state, request).await.map_err(IntoResponse::into_response)?;
     caller.require("openid").map_err(IntoResponse::into_response)?;
     let failed = |error: DbError| Problem::from(error).into_response();
+    let client = state.clients.get(&caller.client_id).await.map_err(failed)?;
+    let client = client.ok_or_else(|| Challenge::Invalid.into_response())?;
     let (user, named) = read(&state, &caller).await.map_err(failed)?;
     let user = user.ok_or_else(|| Challenge::Invalid.into_response())?;
-    let mut claims = claims::about(&user, &caller.scope, &named);
+    let mut claims = claims::about(&user, &caller.scope, &claims::registered(&named, &client));
     claims.insert("sub".into(), caller.sub.clone().into());
-    let client = state.clients.get(&caller.client_id).await.map_err(failed)?;
-    let algorithm = client.and_then(|c| c.metadata.userinfo_signed_response_alg.as_deref().and_then(Algorithm::named));
+    let algorithm = client.metadata.userinfo_signed_response_alg.as_deref().and_then(Algorithm::named);
     match algorithm {
         None => Ok(([(header::CACHE_CONTROL, "no-store")], Json(claims)).into_response()),
         Some(algorithm) => signed(&state, algorithm, &caller.client_id, claims).map_err(IntoResponse::into_response),
@@ -62,18 +63,28 @@ async fn caller(state: &AppState, request: Request) -> Result<Caller, Challenge>
     Caller::from_request_parts(&mut parts, state).await
 }
 
-/// The account, and the claims that were asked for by name when the grant was made.
+/// The account, and the claims that the caller asked for by name when the grant was made. A token that came of another
+/// client's by exchange belongs to the same grant, and what that client asked for is not this one's to read.
 async fn read(state: &AppState, caller: &Caller) -> Result<(Option<User>, Vec<String>), DbError> {
     let mut conn = state.platform.db.read().await?;
     let user = users::by_id(&mut conn, caller.user_id).await?;
     let Some(grant) = caller.grant_id else { return Ok((user, vec![])) };
-    let details = details(&mut conn, grant).await?;
+    let details = details(&mut conn, grant, &caller.client_id).await?;
     Ok((user, details.and_then(|details| details.claims).map(|claims| claims.userinfo).unwrap_or_default()))
 }
 
-async fn details(conn: &mut shared::db::Conn, grant: GrantId) -> Result<Option<GrantDetails>, DbError> {
-    let row: Option<(Column<GrantDetails>,)> =
-        fetch_optional!(conn, (Column<GrantDetails>,), "SELECT details FROM grants WHERE id = $1", grant)?;
+async fn details(
+    conn: &mut shared::db::Conn,
+    grant: GrantId,
+    client: &ClientId,
+) -> Result<Option<GrantDetails>, DbError> {
+    let row: Option<(Column<GrantDetails>,)> = fetch_optional!(
+        conn,
+        (Column<GrantDetails>,),
+        "SELECT details FROM grants WHERE id = $1 AND client_id = $2",
+        grant,
+        client
+    )?;
     Ok(row.map(|(Column(details),)| details))
 }
 

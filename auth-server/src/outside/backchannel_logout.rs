@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use shared::db::DbError;
 use shared::ids::{ClientId, SessionId, UserId};
 use shared::outbound::refusal;
-use shared::subjects;
 use url::{Url, form_urlencoded};
 
 use super::Outside;
@@ -76,10 +75,6 @@ impl Outside {
     ) -> Result<String, openidconnect::SigningError> {
         let platform = &self.platform;
         let now = platform.clock.now();
-        let sub = match client.sector() {
-            Some(sector) => subjects::pairwise(platform, &sector, user_id),
-            None => user_id.to_string(),
-        };
         let mut claims = json!({
             "iss": platform.config.auth.public_url.as_str(),
             "aud": client.client_id,
@@ -87,10 +82,10 @@ impl Outside {
             "exp": now.timestamp() + VALID_SECONDS,
             "jti": platform.random.uuid_v4(),
             "events": { EVENT: {} },
-            "sub": sub,
+            "sub": client.sub_of(platform, user_id),
         });
         if let Some(sid) = sid {
-            claims["sid"] = Value::String(sid.to_string());
+            claims["sid"] = Value::String(client.sid_of(platform, sid));
         }
         let algorithm = Algorithm::named(&client.metadata.id_token_signed_response_alg).unwrap_or(Algorithm::Rs256);
         keys.signing(algorithm, now).sign_jwt("logout+jwt", &claims)

@@ -4,22 +4,20 @@ use askama::Template;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use shared::users;
 use tower_sessions::Session;
-use url::Url;
 
+use super::asks::{Asks, Question};
 use super::form_post::deliver;
 use super::layout::{Page, see_other};
 use super::login::Through;
 use super::texts::Texts;
 use super::{consent_details, error};
 use crate::AppState;
-use crate::clients::Origin;
-use crate::protocol::authorization::{Loaded, Pending, ValidatedRequest, allow, deny, load};
-use crate::protocol::error::OAuthError;
+use crate::protocol::authorization::{Loaded, Pending, ValidatedRequest, allow, deny, gone, load};
 use crate::sessions::{self, SignedIn};
 
 #[derive(Template)]
@@ -27,18 +25,7 @@ use crate::sessions::{self, SignedIn};
 struct ConsentPage<'a> {
     page: &'a Page,
     t: Texts,
-    csrf: String,
-    request: String,
-    client: &'a str,
-    /// Where the answer goes: people know hosts better than client names, which anybody can choose.
-    host: Option<String>,
-    /// The host of the client's id, where that is the URL of its metadata: nobody else vouches for its name.
-    client_host: Option<String>,
-    first_party: bool,
-    scopes: Vec<String>,
-    email: String,
-    name: Option<String>,
-    other_link: String,
+    asks: Asks<'a>,
 }
 
 /// The message that says in words what a scope allows.
@@ -53,12 +40,11 @@ async fn prepare(
     session: &Session,
     through: &Through,
 ) -> Result<(Pending, SignedIn), Response> {
-    let gone = OAuthError::invalid_request("this request is unknown or long gone; start again from the app");
-    let Some(id) = through.id() else { return Err(error::oauth(page, &gone)) };
+    let Some(id) = through.id() else { return Err(error::oauth(page, &gone())) };
     let pending = match load(state, id).await {
         Ok(Loaded::Live(pending)) => pending,
         Ok(Loaded::Expired(pending)) => return Err(error::expired(page, state, &pending)),
-        Ok(Loaded::Gone) => return Err(error::oauth(page, &gone)),
+        Ok(Loaded::Gone) => return Err(error::oauth(page, &gone())),
         Err(error) => return Err(error::database(page, &error)),
     };
     page.prefer(&pending.request.ui_locales);
@@ -86,23 +72,17 @@ pub async fn show(
         Err(error) => return error::database(&page, &error),
     };
     let t = page.t();
-    let shown = ConsentPage {
-        t,
-        csrf: page.csrf_token(Some(&signed_in)),
-        request: pending.id.to_string(),
-        client: &pending.client.name,
-        host: host_of(&pending.request.redirect_uri),
-        client_host: match pending.client.origin {
-            Origin::Document => host_of(pending.client.client_id.as_str()),
-            Origin::Operator | Origin::Registered => None,
-        },
-        first_party: pending.client.first_party,
-        scopes: asked_for(t, &pending.request),
-        name: user.display_name(),
-        email: user.email,
+    let question = Question {
+        redirect_uri: Some(&pending.request.redirect_uri),
+        user_code: None,
+        asked: asked_for(t, &pending.request),
+        action: "/consent",
+        carried: ("request", pending.id.to_string()),
         other_link: through.link("/login"),
-        page: &page,
+        hint: t.get("consent-password"),
     };
+    let asks = Asks::new(&page, &pending.client, user, &signed_in, question);
+    let shown = ConsentPage { page: &page, t, asks };
     page.render(StatusCode::OK, &shown)
 }
 
@@ -111,12 +91,6 @@ fn asked_for(t: Texts, request: &ValidatedRequest) -> Vec<String> {
     let scopes = request.to_allow();
     let scopes = scopes.iter().map(|scope| t.get(&message_of(scope)));
     scopes.chain(consent_details::words(t, &request.authorization_details)).collect()
-}
-
-fn host_of(redirect_uri: &str) -> Option<String> {
-    let url = Url::parse(redirect_uri).ok()?;
-    let host = url.host_str()?;
-    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 #[derive(Deserialize)]
@@ -133,7 +107,6 @@ pub async fn submit(
     State(state): State<AppState>,
     mut page: Page,
     session: Session,
-    headers: HeaderMap,
     sent: Result<Form<Decision>, FormRejection>,
 ) -> Response {
     let Ok(Form(Decision { csrf, decision, through })) = sent else { return error::malformed(&page) };
@@ -142,7 +115,7 @@ pub async fn submit(
         Ok(prepared) => prepared,
         Err(response) => return response,
     };
-    if let Err(response) = page.check_form(&headers, &csrf, Some(&signed_in)) {
+    if let Err(response) = page.check_form(&csrf, Some(&signed_in)) {
         return response;
     }
     let decided = match decision.as_str() {

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::Form;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use shared::http::ClientIp;
@@ -16,6 +16,7 @@ use shared::problem::retry_after_header;
 use shared::users;
 use tower_sessions::Session;
 
+use super::asks::{Asks, Question};
 use super::consent::message_of;
 use super::error;
 use super::field::Field;
@@ -35,13 +36,12 @@ const WINDOW: Duration = Duration::from_secs(600);
 struct DevicePage<'a> {
     page: &'a Page,
     t: Texts,
-    csrf: String,
-    step: Step,
+    step: Step<'a>,
 }
 
-enum Step {
-    Enter { field: Box<Field>, alert: Option<String> },
-    Decide { waiting: Box<Waiting>, scopes: Vec<String>, email: String, name: Option<String>, other_link: String },
+enum Step<'a> {
+    Enter { csrf: String, field: Box<Field>, alert: Option<String> },
+    Decide { asks: Box<Asks<'a>> },
     Done { allowed: bool },
 }
 
@@ -82,7 +82,7 @@ pub async fn show(
         return enter(&page, &signed_in, StatusCode::OK, String::new(), None);
     }
     match look_up(&state, &page, &signed_in, &ip, &user_code).await {
-        Ok(waiting) => ask(&state, &page, &signed_in, waiting).await,
+        Ok(waiting) => ask(&state, &page, &signed_in, &waiting).await,
         Err(response) => response,
     }
 }
@@ -96,7 +96,7 @@ fn enter(page: &Page, signed_in: &SignedIn, status: StatusCode, typed: String, a
     field.max_length = 20;
     field.focus = true;
     let csrf = page.csrf_token(Some(signed_in));
-    page.render(status, &DevicePage { page, t, csrf, step: Step::Enter { field: Box::new(field), alert } })
+    page.render(status, &DevicePage { page, t, step: Step::Enter { csrf, field: Box::new(field), alert } })
 }
 
 /// The request that waits under what was typed; or the page that says that there is none.
@@ -139,7 +139,7 @@ async fn look_up(
     Err(wrong(StatusCode::UNPROCESSABLE_ENTITY, "device-unknown"))
 }
 
-async fn ask(state: &AppState, page: &Page, signed_in: &SignedIn, waiting: Waiting) -> Response {
+async fn ask(state: &AppState, page: &Page, signed_in: &SignedIn, waiting: &Waiting) -> Response {
     let user = async { users::by_id(&mut state.platform.db.read().await?, signed_in.user_id).await };
     let other_link = format!("/login?request={}", word(Some(&waiting.code)));
     let user = match user.await {
@@ -148,14 +148,17 @@ async fn ask(state: &AppState, page: &Page, signed_in: &SignedIn, waiting: Waiti
         Err(error) => return error::database(page, &error),
     };
     let t = page.t();
-    let step = Step::Decide {
-        scopes: waiting.request.scope.iter().map(|scope| t.get(&message_of(scope))).collect(),
-        waiting: Box::new(waiting),
-        name: user.display_name(),
-        email: user.email,
+    let question = Question {
+        redirect_uri: None,
+        user_code: Some(waiting.code.to_string()),
+        asked: waiting.request.scope.iter().map(|scope| t.get(&message_of(scope))).collect(),
+        action: "/device",
+        carried: ("user_code", waiting.code.to_string()),
         other_link,
+        hint: t.get("device-warning"),
     };
-    page.render(StatusCode::OK, &DevicePage { page, t, csrf: page.csrf_token(Some(signed_in)), step })
+    let step = Step::Decide { asks: Box::new(Asks::new(page, &waiting.client, user, signed_in, question)) };
+    page.render(StatusCode::OK, &DevicePage { page, t, step })
 }
 
 #[derive(Deserialize)]
@@ -174,7 +177,6 @@ pub async fn submit(
     mut page: Page,
     session: Session,
     ip: ClientIp,
-    headers: HeaderMap,
     sent: Result<Form<Decision>, FormRejection>,
 ) -> Response {
     let Ok(Form(Decision { csrf, user_code, decision })) = sent else { return error::malformed(&page) };
@@ -186,7 +188,7 @@ pub async fn submit(
         }
         Err(error) => return error::database(&page, &error),
     };
-    if let Err(response) = page.check_form(&headers, &csrf, Some(&signed_in)) {
+    if let Err(response) = page.check_form(&csrf, Some(&signed_in)) {
         return response;
     }
     let waiting = match look_up(&state, &page, &signed_in, &ip, &user_code).await {
@@ -202,7 +204,7 @@ pub async fn submit(
     match decided {
         Ok(true) => {
             let step = Step::Done { allowed: decision == "allow" };
-            page.render(StatusCode::OK, &DevicePage { page: &page, t: page.t(), csrf: String::new(), step })
+            page.render(StatusCode::OK, &DevicePage { page: &page, t: page.t(), step })
         }
         // In another tab, or too late.
         Ok(false) => {

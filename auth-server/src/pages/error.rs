@@ -8,6 +8,7 @@ use shared::problem::{Problem, retry_after_header};
 use std::time::Duration;
 
 use super::layout::{Page, wants_html};
+use super::place::place;
 use super::texts::Texts;
 use crate::AppState;
 use crate::protocol::authorization::{Delivery, Pending};
@@ -72,6 +73,22 @@ pub fn expired(page: &Page, state: &AppState, pending: &Pending) -> Response {
         Err(error) => return oauth(&page, &error),
     }
     shown.send(StatusCode::GONE)
+}
+
+/// What is wrong with a request of a client that nobody here vouches for. The way back to it is a button that says where
+/// it leads: the person decides whether to go there.
+pub fn of_stranger(page: &Page, error: &OAuthError, back: Result<Delivery, OAuthError>) -> Response {
+    let mut shown = ErrorPage::new(page, "error-oauth-title", "error-stranger-text");
+    shown.detail = Some(&error.description);
+    match back {
+        Ok(back) => {
+            let (Delivery::Redirect(url) | Delivery::FormPost { action: url, .. }) = &back;
+            let words = page.t().with("onward-to", "place", place(page.t(), url));
+            shown.onward = Some((back, words));
+        }
+        Err(error) => return oauth(page, &error),
+    }
+    shown.send(StatusCode::BAD_REQUEST)
 }
 
 fn home() -> Delivery {

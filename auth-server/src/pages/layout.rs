@@ -40,6 +40,8 @@ pub struct Page {
     remember_locale: bool,
     csrf: String,
     csrf_is_new: bool,
+    /// The browser did not say that the request comes from elsewhere.
+    same_origin: bool,
     /// This page's own address, for links that come back to it.
     here: String,
 }
@@ -55,9 +57,14 @@ impl FromRequestParts<AppState> for Page {
 impl Page {
     fn new(parts: &Parts, state: &AppState) -> Self {
         let query = parts.uri.query().unwrap_or_default();
-        let asked = form_urlencoded::parse(query.as_bytes())
-            .find(|(name, _)| name == "ui_locales")
-            .and_then(|(_, tags)| tags.split_whitespace().find_map(Locale::from_tag));
+        let named = |wanted: &str| {
+            let (_, tags) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted)?;
+            tags.split_whitespace().find_map(Locale::from_tag)
+        };
+        // A click on a link of ours. Where the browser says that somebody else's page sent it here, nobody chose anything.
+        let asked = named("lang").filter(|_| !is_from_elsewhere(&parts.headers));
+        // A client's wish (OpenID Connect Core §3.1.2.1), which is for this page alone.
+        let wished = named("ui_locales");
         let kept = cookie_value(&parts.headers, &cookie_name(state, "lang")).and_then(|tag| Locale::from_tag(&tag));
         let accepted = || {
             let header = parts.headers.get(header::ACCEPT_LANGUAGE)?;
@@ -66,11 +73,12 @@ impl Page {
         let known = cookie_value(&parts.headers, &cookie_name(state, "csrf")).filter(|value| value.len() == 43);
         let csrf_is_new = known.is_none();
         Self {
-            locale: asked.or(kept).or_else(accepted).unwrap_or_default(),
+            locale: asked.or(kept).or(wished).or_else(accepted).unwrap_or_default(),
             chosen: asked.or(kept).is_some(),
             remember_locale: asked.is_some() && asked != kept,
             csrf: known.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(state.platform.random.bytes::<32>())),
             csrf_is_new,
+            same_origin: is_same_origin(&parts.headers, state.platform.config.auth.public_url.as_str()),
             here: here(parts.uri.path(), query),
             state: state.clone(),
         }
@@ -109,7 +117,7 @@ impl Page {
         Locale::ALL
             .into_iter()
             .filter(|locale| *locale != self.locale)
-            .map(|l| (l.tag(), own_name(l), format!("{}{separator}ui_locales={}", self.here, l.tag())))
+            .map(|l| (l.tag(), own_name(l), format!("{}{separator}lang={}", self.here, l.tag())))
             .collect()
     }
 
@@ -131,15 +139,11 @@ impl Page {
 
     /// Was this form on a page of ours, in this browser (and session)? When not, the answer is the page in `Err`.
     #[expect(clippy::result_large_err, reason = "the response is what is answered")]
-    pub fn check_form(&self, headers: &HeaderMap, token: &str, signed_in: Option<&SignedIn>) -> Result<(), Response> {
+    pub fn check_form(&self, token: &str, signed_in: Option<&SignedIn>) -> Result<(), Response> {
         let mac = URL_SAFE_NO_PAD.decode(token.get(..64).unwrap_or(token)).unwrap_or_default();
         let key = &self.state.platform.master_key;
         let ours = !self.csrf_is_new && key.verify_mac(CSRF_PURPOSE, &self.csrf_message(signed_in), &mac);
-        if ours && is_same_origin(headers, self.state.platform.config.auth.public_url.as_str()) {
-            Ok(())
-        } else {
-            Err(super::error::forged(self))
-        }
+        if ours && self.same_origin { Ok(()) } else { Err(super::error::forged(self)) }
     }
 
     /// Sends `template` with the headers that every page has.
@@ -218,7 +222,7 @@ pub fn wants_html(headers: &HeaderMap) -> bool {
 
 /// `path` with `query`, without what chose the language.
 fn here(path: &str, query: &str) -> String {
-    let kept = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "ui_locales");
+    let kept = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "lang");
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish();
     if query.is_empty() || query.len() > MAX_HERE { path.to_owned() } else { format!("{path}?{query}") }
 }
@@ -231,6 +235,11 @@ fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .find_map(|(key, value)| (key == name).then(|| value.to_owned()))
+}
+
+/// Did the browser say that a page of somebody else's led here?
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site")
 }
 
 /// Did the browser say that this POST comes from elsewhere? Browsers tell by `Sec-Fetch-Site`, older ones by `Origin`;
@@ -282,8 +291,8 @@ mod tests {
 
     #[test]
     fn the_language_link_leads_back_here_without_the_old_choice() {
-        assert_eq!(here("/login", "request=x&ui_locales=ru"), "/login?request=x");
-        assert_eq!(here("/login", "ui_locales=ru"), "/login");
+        assert_eq!(here("/login", "request=x&lang=ru"), "/login?request=x");
+        assert_eq!(here("/login", "lang=ru"), "/login");
         assert_eq!(here("/signup", "ref=A%26B"), "/signup?ref=A%26B");
     }
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use shared::db::DbError;
@@ -16,7 +16,7 @@ use tower_sessions::Session;
 use super::field::Field;
 use super::layout::{Page, see_other};
 use super::texts::Texts;
-use super::{device, error};
+use super::{device, error, logout};
 use crate::AppState;
 use crate::accounts::signin::{SignInError, Verified, authenticate, still_holds};
 use crate::protocol::authorization::{Loaded, Pending, continue_url, load};
@@ -144,23 +144,23 @@ pub async fn submit(
     mut page: Page,
     session: Session,
     ip: ClientIp,
-    headers: HeaderMap,
     sent: Result<Form<SignIn>, FormRejection>,
 ) -> Response {
     let Ok(Form(SignIn { csrf, email, password, through })) = sent else { return error::malformed(&page) };
     page.at("/login", &[("request", through.request.as_str())]);
-    if let Err(response) = page.check_form(&headers, &csrf, None) {
+    if let Err(response) = page.check_form(&csrf, None) {
         return response;
     }
     let user = match authenticate(&state, &email, &password, &ip, "login").await {
         Ok(user) => user,
         Err(error) => return refused(&state, page, &through, email, error).await,
     };
-    if let Err(error) = sessions::sign_in(&session, &state, user.id, ACR_PASSWORD, &[AMR_PASSWORD]).await {
-        return error::database(&page, &error);
-    }
+    let left = match sessions::sign_in(&session, &state, user.id, ACR_PASSWORD, &[AMR_PASSWORD]).await {
+        Ok((_, left)) => left,
+        Err(error) => return error::database(&page, &error),
+    };
     let why = match holds(&state, &user).await {
-        Ok(true) => return see_other(&through.onward()),
+        Ok(true) => return logout::onward(&state, &page, &left, &through.onward()),
         Ok(false) => SignInError::Refused,
         Err(error) => SignInError::Db(error),
     };

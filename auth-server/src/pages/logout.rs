@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Form;
 use axum::extract::State;
 use axum::extract::rejection::FormRejection;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use shared::db::DbError;
@@ -14,6 +14,7 @@ use tower_sessions::Session;
 
 use super::error;
 use super::layout::{Page, see_other};
+use super::place::place;
 use super::texts::Texts;
 use crate::AppState;
 use crate::oauth::logout::CONTINUE;
@@ -41,8 +42,28 @@ struct SignedOutPage<'a> {
     frames: Vec<String>,
     /// Whose they are.
     apps: Vec<String>,
-    /// Where it goes on.
-    onward: Option<Destination>,
+    /// Did somebody else sign in at once?
+    switched: bool,
+    onward: Option<Onward>,
+}
+
+/// Where it goes on.
+struct Onward {
+    url: String,
+    words: String,
+    /// By itself, when the apps have been told or did not answer.
+    unasked: bool,
+}
+
+impl Onward {
+    fn to(t: Texts, Destination { url, client, unasked }: Destination) -> Self {
+        // The name is the app's own choice; where nobody vouches for it, the host says where the button leads.
+        let words = match unasked {
+            true => t.with("signed-out-onward", "client", client),
+            false => t.with("onward-to", "place", place(t, &url)),
+        };
+        Self { url, words, unasked }
+    }
 }
 
 pub async fn show(State(state): State<AppState>, page: Page, session: Session) -> Response {
@@ -82,7 +103,6 @@ pub async fn submit(
     State(state): State<AppState>,
     mut page: Page,
     session: Session,
-    headers: HeaderMap,
     sent: Result<Form<Leave>, FormRejection>,
 ) -> Response {
     let Ok(Form(Leave { csrf, request })) = sent else { return error::malformed(&page) };
@@ -93,7 +113,7 @@ pub async fn submit(
     page.prefer(&request.ui_locales);
     match sessions::current(&session, &state).await {
         Ok(Some(signed_in)) => {
-            if let Err(response) = page.check_form(&headers, &csrf, Some(&signed_in)) {
+            if let Err(response) = page.check_form(&csrf, Some(&signed_in)) {
                 return response;
             }
         }
@@ -108,7 +128,7 @@ pub async fn submit(
 async fn leave_home(state: &AppState, page: &Page, session: &Session) -> Response {
     match sessions::sign_out(session, state).await {
         Ok(parties) if frames(state, &parties).is_empty() => without_cookie(state, see_other("/")),
-        Ok(parties) => without_cookie(state, good_bye(state, page, &parties, None)),
+        Ok(parties) => without_cookie(state, good_bye(state, page, &parties, false, None)),
         Err(error) => error::database(page, &error),
     }
 }
@@ -124,13 +144,23 @@ pub async fn leave(state: &AppState, page: &Page, session: &Session, request: &L
     match leave.await {
         Ok((parties, destination)) => {
             let response = match destination {
-                Some(destination) if frames(state, &parties).is_empty() => see_other(&destination.url),
-                destination => good_bye(state, page, &parties, destination),
+                Some(to) if to.unasked && frames(state, &parties).is_empty() => see_other(&to.url),
+                to => good_bye(state, page, &parties, false, to.map(|to| Onward::to(page.t(), to))),
             };
             if had_cookie { without_cookie(state, response) } else { response }
         }
         Err(error) => error::database(page, &error),
     }
+}
+
+/// Goes on to a page of ours after somebody signed in: at once, or by way of the frames that tell the apps of whoever was
+/// signed in here before.
+pub fn onward(state: &AppState, page: &Page, left: &[RelyingParty], url: &str) -> Response {
+    if frames(state, left).is_empty() {
+        return see_other(url);
+    }
+    let onward = Onward { url: url.to_owned(), words: page.t().get("switched-onward"), unasked: true };
+    good_bye(state, page, left, true, Some(onward))
 }
 
 fn without_cookie(state: &AppState, mut response: Response) -> Response {
@@ -144,7 +174,13 @@ fn frames(state: &AppState, parties: &[RelyingParty]) -> Vec<url::Url> {
     parties.iter().filter_map(|party| party.frame(&state.platform)).collect()
 }
 
-fn good_bye(state: &AppState, page: &Page, parties: &[RelyingParty], onward: Option<Destination>) -> Response {
+fn good_bye(
+    state: &AppState,
+    page: &Page,
+    parties: &[RelyingParty],
+    switched: bool,
+    onward: Option<Onward>,
+) -> Response {
     let urls = frames(state, parties);
     let mut origins: Vec<String> = urls.iter().map(|url| url.origin().ascii_serialization()).collect();
     origins.sort();
@@ -155,6 +191,7 @@ fn good_bye(state: &AppState, page: &Page, parties: &[RelyingParty], onward: Opt
         t: page.t(),
         frames: urls.iter().map(ToString::to_string).collect(),
         apps: told.map(|party| party.client.name.clone()).collect(),
+        switched,
         onward,
     };
     page.render_framing(StatusCode::OK, &shown, &origins)

@@ -1,6 +1,7 @@
 //! The hosted pages, one file a page. [`layout`] holds what they share: language, security headers, CSRF. All of them
 //! work without JavaScript.
 
+mod asks;
 mod assets;
 mod consent;
 mod consent_details;
@@ -12,6 +13,7 @@ mod home;
 pub mod layout;
 mod login;
 pub mod logout;
+mod place;
 mod signup;
 mod texts;
 mod unsubscribe;

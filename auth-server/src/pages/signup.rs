@@ -6,7 +6,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Form, Json};
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,11 @@ use shared::referrals::store::{self, Refusal};
 use shared::users;
 use tower_sessions::Session;
 
-use super::error;
 use super::field::Field;
-use super::layout::{Page, see_other};
+use super::layout::Page;
 use super::login::Through;
 use super::texts::Texts;
+use super::{error, logout};
 use crate::AppState;
 use crate::accounts::signup::{NewAccount, Outcome, SignUpError, sign_up};
 use crate::accounts::{Fault, MAX_NAME, refusal_message};
@@ -221,13 +221,12 @@ pub async fn submit(
     mut page: Page,
     session: Session,
     ip: ClientIp,
-    headers: HeaderMap,
     sent: Result<Form<SignUp>, FormRejection>,
 ) -> Response {
     let Ok(Form(sent)) = sent else { return error::malformed(&page) };
     let SignUp { csrf, email, password, given_name, family_name, referral_code, through } = sent;
     page.at("/signup", &[("ref", referral_code.as_str()), ("request", through.request.as_str())]);
-    if let Err(response) = page.check_form(&headers, &csrf, None) {
+    if let Err(response) = page.check_form(&csrf, None) {
         return response;
     }
     let account = NewAccount {
@@ -241,7 +240,7 @@ pub async fn submit(
     match sign_up(&state, account, &ip).await {
         Ok(Outcome::Created { id, .. }) => {
             match sessions::sign_in(&session, &state, id, ACR_PASSWORD, &[AMR_PASSWORD]).await {
-                Ok(_) => see_other(&through.onward()),
+                Ok((_, left)) => logout::onward(&state, &page, &left, &through.onward()),
                 // The account is there; signing in is all that is left to do.
                 Err(error) => error::database(&page, &error),
             }

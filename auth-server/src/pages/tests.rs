@@ -206,8 +206,8 @@ async fn the_language_is_the_chosen_one_then_the_browsers() {
         let mut browser = Browser::new(&state);
         browser.language = "ru-RU,ru;q=0.9";
         let page = browser.get("/login").await;
-        assert!(page.body.contains("<html lang=\"ru\">") && page.body.contains("/login?ui_locales=en"));
-        let page = browser.get("/login?ui_locales=en").await;
+        assert!(page.body.contains("<html lang=\"ru\">") && page.body.contains("/login?lang=en"));
+        let page = browser.get("/login?lang=en").await;
         assert!(page.body.contains("<html lang=\"en\">"));
         assert!(browser.get("/signup").await.body.contains("<html lang=\"en\">"), "the choice is remembered");
     })

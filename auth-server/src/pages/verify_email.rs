@@ -5,7 +5,7 @@ use askama::Template;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use shared::http::ClientIp;
@@ -143,12 +143,11 @@ pub async fn submit(
     mut page: Page,
     session: Session,
     ip: ClientIp,
-    headers: HeaderMap,
     sent: Result<Form<Answer>, FormRejection>,
 ) -> Response {
     let Ok(Form(Answer { csrf, token, decision, password })) = sent else { return error::malformed(&page) };
     page.at("/verify-email", &[("token", token.as_str())]);
-    if let Err(response) = page.check_form(&headers, &csrf, None) {
+    if let Err(response) = page.check_form(&csrf, None) {
         return response;
     }
     let signed_in = match signed_in(&page, &session).await {

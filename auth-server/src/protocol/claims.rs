@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shared::users::User;
 
+use crate::clients::Client;
+
 /// What each scope asks for (OpenID Connect Core §5.4).
 pub const SCOPE_CLAIMS: [(&str, &[&str]); 4] = [
     (
@@ -55,6 +57,13 @@ impl RequestedClaims {
 /// The scope that stands for a claim. `None` for claims that are not about the person, or that we do not have.
 pub fn scope_of(claim: &str) -> Option<&'static str> {
     SCOPE_CLAIMS.iter().find(|(_, claims)| claims.contains(&claim)).map(|(scope, _)| *scope)
+}
+
+/// Of the claims that were asked for by name, those that the client's registration still lets it ask for.
+pub fn registered(named: &[String], client: &Client) -> Vec<String> {
+    let scopes = &client.metadata.scopes;
+    let may_ask = |name: &&String| scope_of(name).is_some_and(|scope| scopes.iter().any(|s| s == scope));
+    named.iter().filter(may_ask).cloned().collect()
 }
 
 /// What `user`'s account says: the claims of `scopes` and those in `named`. What is not known is left out (§5.3.2).

@@ -14,7 +14,7 @@ use shared::{Platform, audit, execute, fetch_optional};
 use sqlx::types::Json;
 
 use super::grants::{self, GrantDetails};
-use crate::clients::Client;
+use crate::clients::{Client, DEVICE_CODE};
 use crate::sessions::SignedIn;
 use crate::state::AppState;
 
@@ -137,6 +137,11 @@ pub async fn find(state: &AppState, code: &UserCode) -> Result<Option<Waiting>, 
     drop(conn);
     let Some((client_id, Json(request))) = row else { return Ok(None) };
     let client = state.clients.get(&client_id).await?;
+    // What was withdrawn from the client while its device waited is not granted any more.
+    let client = client.filter(|client| {
+        let scopes = &client.metadata.scopes;
+        client.may_use(DEVICE_CODE) && request.scope.iter().all(|scope| scopes.contains(scope))
+    });
     Ok(client.map(|client| Waiting { code: code.clone(), client, request }))
 }
 

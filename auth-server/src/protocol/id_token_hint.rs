@@ -2,7 +2,7 @@
 //! RP-Initiated Logout §2).
 
 use shared::db::DbError;
-use shared::ids::{ClientId, SessionId};
+use shared::ids::ClientId;
 use shared::jose::ASYMMETRIC;
 use shared::jose::jwk::PublicKey;
 use shared::jose::jwt::Unverified;
@@ -18,7 +18,7 @@ pub struct Hint {
     /// Whom it was issued to.
     pub client_id: ClientId,
     pub sub: String,
-    pub sid: Option<SessionId>,
+    pub sid: Option<String>,
 }
 
 /// Reads a hint. Its expiry does not matter, and neither does that its key is published no more. `None` for anything
@@ -44,7 +44,7 @@ pub async fn verify(state: &AppState, token: &str) -> Result<Option<Hint>, DbErr
         Some(Hint {
             client_id: ClientId(client_id),
             sub: verified.required("sub").ok()?.to_owned(),
-            sid: verified.string("sid").ok()?.and_then(|sid| sid.parse().ok()),
+            sid: verified.string("sid").ok()?.map(str::to_owned),
         })
     }))
 }

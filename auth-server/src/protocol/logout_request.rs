@@ -8,13 +8,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use shared::db::DbError;
-use shared::ids::{ClientId, SessionId};
+use shared::ids::ClientId;
 
 use super::authorization::with_query;
 use super::error::OAuthError;
+use super::id_token_hint;
 use super::request::Parameters;
-use super::{id_token_hint, tokens};
-use crate::clients::Client;
+use crate::clients::{Client, Origin};
 use crate::locales::Locale;
 use crate::sessions::SignedIn;
 use crate::state::AppState;
@@ -31,9 +31,9 @@ const MAX_STATE: usize = 2048;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogoutRequest {
     pub client_id: Option<ClientId>,
-    /// Whom the hint names, as the client knows them.
+    /// Whom the hint names, and which session, as the client knows them.
     sub: Option<String>,
-    sid: Option<SessionId>,
+    sid: Option<String>,
     post_logout_redirect_uri: Option<String>,
     state: Option<String>,
     pub ui_locales: Vec<String>,
@@ -47,6 +47,9 @@ pub struct Destination {
     pub url: String,
     /// The client's name.
     pub client: String,
+    /// May the browser go there by itself? Without a hint, anybody can lay out a link that leads to the URI of a client,
+    /// and where anybody can be one, to any site at all: then the person decides (§3).
+    pub unasked: bool,
 }
 
 impl LogoutRequest {
@@ -111,11 +114,14 @@ impl LogoutRequest {
         }
     }
 
-    /// Does the hint name this very session, so that nobody has to be asked? One without a `sid` names the person.
+    /// Does the hint name this very session, so that nobody has to be asked? One without a `sid` (a device's) names the
+    /// person alone: whoever ever held it could end any session of theirs with it, at any time.
     pub async fn names(&self, state: &AppState, signed_in: &SignedIn) -> Result<bool, DbError> {
-        let (Some(sub), Some(client)) = (&self.sub, self.client(state).await?) else { return Ok(false) };
-        let same_session = self.sid.is_none_or(|sid| sid == signed_in.sid);
-        Ok(same_session && *sub == tokens::subject(state, &client, signed_in.user_id))
+        let (Some(sub), Some(sid), Some(client)) = (&self.sub, &self.sid, self.client(state).await?) else {
+            return Ok(false);
+        };
+        let platform = &state.platform;
+        Ok(*sid == client.sid_of(platform, signed_in.sid) && *sub == client.sub_of(platform, signed_in.user_id))
     }
 
     /// Where to go on. The registration is looked at once more: it may have changed since the request was read.
@@ -130,7 +136,8 @@ impl LogoutRequest {
             Some(client_state) => with_query(uri, &[("state", client_state.clone())]),
             None => uri.clone(),
         };
-        Ok(Some(Destination { url, client: client.name.clone() }))
+        let unasked = self.sub.is_some() || client.origin == Origin::Operator;
+        Ok(Some(Destination { url, client: client.name.clone(), unasked }))
     }
 
     /// The request for a URL or a hidden field.

@@ -106,9 +106,10 @@ impl TokenRequest<'_> {
     pub fn respond_about(&self, granted: Granted<'_>, person: Option<&User>) -> Result<TokenResponse, OAuthError> {
         let Granted { user, reference, details, scope, resource, nonce, issued } = granted;
         let (state, client) = (self.state, self.client);
+        let sid = reference.sid.map(|sid| client.sid_of(&state.platform, sid));
         let access_token = AccessToken {
             client,
-            subject: Subject::User { id: user, grant: reference.id, sid: reference.sid, details },
+            subject: Subject::User { id: user, grant: reference.id, sid: sid.clone(), details },
             scope,
             resource,
             cnf: self.binding.clone(),
@@ -119,7 +120,7 @@ impl TokenRequest<'_> {
         };
         let access_token = access_token.sign(state)?;
         let id_token = if scope.iter().any(|s| s == "openid") {
-            let (sid, access_token) = (reference.sid, access_token.as_str());
+            let access_token = access_token.as_str();
             Some(IdentityToken { client, user, sid, details, nonce, access_token, person }.sign(state)?)
         } else {
             None

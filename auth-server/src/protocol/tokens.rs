@@ -12,8 +12,7 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::db::{DbError, Tx};
-use shared::ids::{GrantId, SessionId, UserId};
-use shared::subjects;
+use shared::ids::{GrantId, UserId};
 use shared::users::{self, User};
 use tracing::error;
 
@@ -95,7 +94,8 @@ pub enum Subject<'a> {
     User {
         id: UserId,
         grant: GrantId,
-        sid: Option<SessionId>,
+        /// As the client knows the session.
+        sid: Option<String>,
         details: &'a GrantDetails,
     },
 }
@@ -139,10 +139,7 @@ pub fn check_resource(state: &AppState, asked: &[String], granted: &[String]) ->
 
 /// The `sub` by which `client` knows `user` (OpenID Connect Core §8).
 pub fn subject(state: &AppState, client: &Client, user: UserId) -> String {
-    match client.sector() {
-        Some(sector) => subjects::pairwise(&state.platform, &sector, user),
-        None => user.to_string(),
-    }
+    client.sub_of(&state.platform, user)
 }
 
 /// An access token to be signed.
@@ -185,7 +182,7 @@ impl AccessToken<'_> {
             // A grant for which nobody signed in does not say when.
             claims.auth_time = Some(details.auth_time.timestamp()).filter(|at| *at > 0);
             claims.acr = Some(details.acr.clone());
-            claims.sid = sid.map(|sid| sid.to_string());
+            claims.sid = sid;
             claims.grant_id = Some(grant.to_string());
         }
         let key = state.keys.signing(Algorithm::Es256, now);
@@ -214,7 +211,8 @@ pub type OurIdToken =
 pub struct IdentityToken<'a> {
     pub client: &'a Client,
     pub user: UserId,
-    pub sid: Option<SessionId>,
+    /// As the client knows the session.
+    pub sid: Option<String>,
     pub details: &'a GrantDetails,
     pub nonce: Option<&'a str>,
     pub access_token: &'a str,
@@ -234,7 +232,7 @@ impl IdentityToken<'_> {
         let seconds = i64::try_from(state.platform.config.tokens.id_token_seconds).unwrap_or(600);
         let issuer = IssuerUrl::new(state.issuer().to_owned()).map_err(|e| failed(e.to_string()))?;
         let mut about = match (person, &details.claims) {
-            (Some(person), Some(asked)) => claims::about(person, &[], &asked.id_token),
+            (Some(person), Some(asked)) => claims::about(person, &[], &claims::registered(&asked.id_token, client)),
             _ => Map::new(),
         };
         about.insert("sub".into(), subject(state, client, user).into());
@@ -246,7 +244,7 @@ impl IdentityToken<'_> {
             now + TimeDelta::seconds(seconds),
             now,
             about,
-            SessionClaim { sid: sid.map(|sid| sid.to_string()) },
+            SessionClaim { sid },
         )
         .set_auth_time(Some(details.auth_time))
         .set_auth_context_ref(Some(AuthenticationContextClass::new(details.acr.clone())))

@@ -29,11 +29,16 @@ impl RelyingParty {
         let metadata = &self.client.metadata;
         let mut url = Url::parse(metadata.frontchannel_logout_uri.as_deref()?).ok()?;
         if metadata.frontchannel_logout_session_required {
-            let sid = self.sid?.to_string();
+            let sid = self.told_sid(platform)?;
             let issuer = platform.config.auth.public_url.as_str();
             url.query_pairs_mut().append_pair("iss", issuer).append_pair("sid", &sid);
         }
         Some(url)
+    }
+
+    /// The session, as the client knows it.
+    pub(super) fn told_sid(&self, platform: &Platform) -> Option<String> {
+        Some(self.client.sid_of(platform, self.sid?))
     }
 
     fn job(&self) -> Option<Job> {

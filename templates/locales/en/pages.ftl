@@ -62,9 +62,13 @@ check-mail-hint = Nothing there after a few minutes? Look into the spam folder, 
 
 consent-title = Allow access
 consent-asks = asks for access to your account
-consent-client-host = The app is published by { $host }.
-consent-host = You will be taken to { $host }.
 consent-first-party = This is one of our own apps.
+consent-stranger = Nobody here has checked who is behind this app. It chose its name itself.
+consent-publisher = Published by
+consent-destination = Takes you to
+consent-website = The app’s website
+consent-policy = Privacy policy
+consent-terms = Terms of use
 consent-other = Not you? Sign in as someone else
 consent-allow = Allow
 consent-deny = Deny
@@ -74,6 +78,10 @@ consent-code-delete = Delete your referral codes
 consent-code-only = (only the code { $code })
 consent-code-uses = (for { $max } uses at most)
 consent-password = The app never sees your password.
+
+place-app = an app on this device ({ $scheme })
+place-device = a program on this device ({ $host })
+onward-to = Go to { $place }
 
 return-title = Back to the app
 return-text = You are being taken back to the app. If nothing happens, go on yourself.
@@ -117,6 +125,9 @@ signed-out-text = This browser no longer knows you. Come back any time.
 signed-out-apps = These apps are told as well:
 signed-out-soon = It goes on by itself in a moment.
 signed-out-onward = Back to { $client }
+switched-title = You are signed in
+switched-apps = These apps are told that whoever was here before has left:
+switched-onward = Continue
 
 verify-title = Confirm your address
 verify-address-title = Is this your address?
@@ -193,6 +204,7 @@ error-limited-title = Slow down, please
 error-limited-text = There were too many requests from here. Wait a minute and try again.
 error-oauth-title = This app’s request does not fit
 error-oauth-text = The app that sent you here asked for something we can’t give it. Go back to it and start again; if that does not help, tell its makers.
+error-stranger-text = An app that we do not know well sent you here with a request we can’t answer. Go on to it only if you trust where the button leads.
 error-expired-title = This took too long
 error-expired-text = The app’s request has expired, or you have answered it in another tab. Start again from the app.
 error-expired-back = Back to { $client }

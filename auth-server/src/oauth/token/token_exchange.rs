@@ -166,7 +166,8 @@ fn sign(
         ..GrantDetails::default()
     };
     let grant = subject.grant_id.as_deref().and_then(|id| id.parse().ok()).ok_or_else(broken)?;
-    let sid = subject.sid.as_deref().and_then(|id| id.parse().ok());
+    // As it stands there: whoever has the subject's token has read it, and by it both end with the session.
+    let sid = subject.sid.clone();
     let access_token = AccessToken {
         client: request.client,
         subject: Subject::User { id: user, grant, sid, details: &details },

@@ -7,8 +7,8 @@ use shared::execute;
 use sqlx::types::Json;
 
 use super::ValidatedRequest;
-use super::next::{Consent, consented_scope, signed_in_enough};
-use super::pending::{Pending, consume};
+use super::next::{consent_of, impersonable, signed_in_enough};
+use super::pending::{Pending, check_standing, consume};
 use super::response::Delivery;
 use crate::clients::Client;
 use crate::protocol::error::{Code, OAuthError};
@@ -30,21 +30,20 @@ pub async fn allow(state: &AppState, pending: Pending, signed_in: &SignedIn) -> 
     if !consume(&mut tx, state, &pending).await? {
         return pending.expired(state);
     }
-    let mut scope = consented_scope(&mut tx, signed_in.user_id, &pending.client).await?;
-    for token in pending.request.to_allow() {
-        if !scope.contains(&token) {
-            scope.push(token);
-        }
+    // Whoever could be somebody else is asked each time: there is nothing to remember.
+    if !impersonable(&pending.client, &pending.request) {
+        let mut consent = consent_of(&mut tx, signed_in.user_id, &pending.client).await?;
+        consent.add(&pending.request);
+        execute!(
+            &mut tx,
+            "INSERT INTO consents (user_id, client_id, consent, granted_at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (user_id, client_id) DO UPDATE SET consent = $3, granted_at = $4",
+            signed_in.user_id,
+            &pending.client.client_id,
+            Json(consent),
+            platform.clock.now()
+        )?;
     }
-    execute!(
-        &mut tx,
-        "INSERT INTO consents (user_id, client_id, consent, granted_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (user_id, client_id) DO UPDATE SET consent = $3, granted_at = $4",
-        signed_in.user_id,
-        &pending.client.client_id,
-        Json(Consent { scope }),
-        platform.clock.now()
-    )?;
     let code = issue_code(state, &mut tx, &pending.client, &pending.request, signed_in).await?;
     let answer = pending.request.return_address().grant(state, &pending.client, code)?;
     tx.commit().await?;
@@ -60,10 +59,10 @@ pub async fn issue(
     signed_in: &SignedIn,
 ) -> Result<Delivery, OAuthError> {
     let mut tx = state.platform.db.begin().await?;
-    if let Some(pending) = pending
-        && !consume(&mut tx, state, pending).await?
-    {
-        return pending.expired(state);
+    match pending {
+        None => check_standing(&mut tx, &client.client_id, request).await?,
+        Some(pending) if !consume(&mut tx, state, pending).await? => return pending.expired(state),
+        Some(_) => {}
     }
     let code = issue_code(state, &mut tx, client, request, signed_in).await?;
     let answer = request.return_address().grant(state, client, code)?;

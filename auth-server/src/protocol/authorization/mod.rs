@@ -22,7 +22,7 @@ use crate::sessions::SignedIn;
 pub use arrival::{Channel, take_up};
 pub use decide::{allow, deny, issue, refuse};
 pub use next::{Next, next};
-pub use pending::{Loaded, Pending, continue_url, insert, load, persist};
+pub use pending::{Loaded, Pending, continue_url, gone, insert, load, persist};
 pub use response::{Delivery, redirect, with_query};
 pub use validate::{Refusal, validate};
 
@@ -46,6 +46,9 @@ pub struct ValidatedRequest {
     /// Who may sign in, where the request says so: by `id_token_hint`, or by the claim `sub` with a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people: Option<Vec<UserId>>,
+    /// What the sign-in had better be (`acr_values`): those of them that there are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acr_values: Vec<String>,
     /// What the sign-in must be, where `acr` is an essential claim with values (OpenID Connect Core §5.5.1.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<Vec<String>>,

@@ -1,5 +1,7 @@
 //! What a request still needs of the person before it can be answered.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use shared::db::{Conn, DbError};
@@ -45,6 +47,10 @@ pub(super) fn signed_in_enough(
     if (request.prompts("login") || request.prompts("select_account") || request.prompts("create")) && !fresh {
         return false;
     }
+    // A wish, not a condition: one try to meet it (RFC 9470 §5).
+    if !(fresh || request.is_silent() || request.acr_values.is_empty() || request.acr_values.contains(&signed_in.acr)) {
+        return false;
+    }
     match request.max_age.and_then(|s| i64::try_from(s).ok()).and_then(TimeDelta::try_seconds) {
         // Signing in for this very request is enough, even where max_age is 0, which no other sign-in satisfies.
         Some(age) => fresh || (!age.is_zero() && now - signed_in.auth_time <= age),
@@ -87,23 +93,57 @@ pub async fn next(
         return Ok(Next::Consent);
     }
     let mut conn = state.platform.db.read().await?;
-    let consented = consented_scope(&mut conn, signed_in.user_id, client).await?;
-    let covered = request.to_allow().iter().all(|scope| consented.contains(scope));
-    Ok(if covered { Next::Issue } else { Next::Consent })
+    let consent = consent_of(&mut conn, signed_in.user_id, client).await?;
+    Ok(if consent.covers(request) { Next::Issue } else { Next::Consent })
 }
 
-fn impersonable(client: &Client, request: &ValidatedRequest) -> bool {
+pub(super) fn impersonable(client: &Client, request: &ValidatedRequest) -> bool {
     client.is_public()
         && Url::parse(&request.redirect_uri).is_ok_and(|uri| uri.scheme() != "https" || is_loopback(&uri))
 }
 
 /// What a person allowed a client, as kept.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Consent {
-    pub scope: Vec<String>,
+    /// All of it together, which is what the release before reads.
+    scope: Vec<String>,
+    /// The same by where the person was told that they would be taken. Anybody can register a redirect URI on a host that
+    /// people trust beside one on a host of their own: who agreed to the one has not agreed to the other.
+    #[serde(default)]
+    origins: BTreeMap<String, Vec<String>>,
 }
 
-pub(super) async fn consented_scope(conn: &mut Conn, user: UserId, client: &Client) -> Result<Vec<String>, DbError> {
+impl Consent {
+    fn covers(&self, request: &ValidatedRequest) -> bool {
+        let allowed = self.origins.get(&origin_of(&request.redirect_uri));
+        allowed.is_some_and(|allowed| request.to_allow().iter().all(|scope| allowed.contains(scope)))
+    }
+
+    /// Adds what `request` asks for.
+    pub(super) fn add(&mut self, request: &ValidatedRequest) {
+        let there = self.origins.entry(origin_of(&request.redirect_uri)).or_default();
+        for scope in request.to_allow() {
+            for list in [&mut self.scope, &mut *there] {
+                if !list.contains(&scope) {
+                    list.push(scope.clone());
+                }
+            }
+        }
+    }
+}
+
+/// What a page says of where a redirect URI leads: host and port, or the private scheme, whose authority part is anybody's
+/// to write.
+fn origin_of(redirect_uri: &str) -> String {
+    match Url::parse(redirect_uri) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") => url.origin().ascii_serialization(),
+        Ok(url) => format!("{}:", url.scheme()),
+        Err(_) => redirect_uri.to_owned(),
+    }
+}
+
+/// Nothing, where the person has not been asked yet.
+pub(super) async fn consent_of(conn: &mut Conn, user: UserId, client: &Client) -> Result<Consent, DbError> {
     let row: Option<(Json<Consent>,)> = fetch_optional!(
         conn,
         (Json<Consent>,),
@@ -111,5 +151,70 @@ pub(super) async fn consented_scope(conn: &mut Conn, user: UserId, client: &Clie
         user,
         &client.client_id
     )?;
-    Ok(row.map(|(Json(consent),)| consent.scope).unwrap_or_default())
+    Ok(row.map(|(Json(consent),)| consent).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(redirect_uri: &str, scope: &[&str]) -> ValidatedRequest {
+        let scope = scope.iter().map(|s| (*s).to_owned()).collect();
+        ValidatedRequest { redirect_uri: redirect_uri.to_owned(), scope, ..ValidatedRequest::default() }
+    }
+
+    #[test]
+    fn what_was_allowed_for_one_place_says_nothing_of_another__rfc6749_10_2() {
+        let mut consent = Consent::default();
+        consent.add(&request("https://a.example/cb", &["openid", "email"]));
+        consent.add(&request("https://b.example/cb", &["openid"]));
+        consent.add(&request("com.example.app://a.example/cb", &["openid"]));
+        for (uri, scope, covered) in [
+            ("https://a.example/other", &["openid", "email"][..], true),
+            ("https://a.example/cb", &["openid", "phone"], false),
+            ("https://a.example:8443/cb", &["openid"], false),
+            ("https://b.example/cb", &["openid"], true),
+            // Neither what the other host was given…
+            ("https://b.example/cb", &["email"], false),
+            ("https://c.example/cb", &["openid"], false),
+            // …nor a host that is written behind a private scheme.
+            ("com.example.app:/cb", &["openid"], true),
+            ("com.example.app:/cb", &["email"], false),
+            ("com.example.other://a.example/cb", &["openid"], false),
+        ] {
+            assert_eq!(consent.covers(&request(uri, scope)), covered, "{uri} {scope:?}");
+        }
+        assert_eq!(consent.scope, ["openid", "email"]);
+    }
+
+    #[test]
+    fn a_consent_of_the_release_before_names_no_place_and_is_asked_for_once_more__rfc6749_10_2() {
+        let kept: Consent = serde_json::from_str(r#"{"scope":["openid"]}"#).unwrap();
+        assert!(!kept.covers(&request("https://a.example/cb", &["openid"])));
+        assert_eq!(kept.scope, ["openid"]);
+    }
+
+    #[test]
+    fn a_wish_for_another_acr_asks_once_and_stops_nobody__rfc9470_5() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let signed_in = SignedIn {
+            user_id: UserId(uuid::Uuid::nil()),
+            sid: shared::ids::SessionId(uuid::Uuid::nil()),
+            auth_time: now - TimeDelta::hours(1),
+            acr: "urn:example:bronze".into(),
+            amr: vec![],
+        };
+        let wish = |acr: &str, prompt: &[&str]| ValidatedRequest {
+            acr_values: vec![acr.to_owned()],
+            prompt: prompt.iter().map(|p| (*p).to_owned()).collect(),
+            ..ValidatedRequest::default()
+        };
+        let enough = |request: &ValidatedRequest, since| signed_in_enough(request, &signed_in, since, now);
+        assert!(enough(&ValidatedRequest::default(), None));
+        assert!(enough(&wish("urn:example:bronze", &[]), None));
+        assert!(!enough(&wish("urn:example:gold", &[]), None));
+        // Whoever signed in for this request did what could be done; and where nobody may be asked, it stays a wish.
+        assert!(enough(&wish("urn:example:gold", &[]), Some(now - TimeDelta::hours(2))));
+        assert!(enough(&wish("urn:example:gold", &["none"]), None));
+    }
 }

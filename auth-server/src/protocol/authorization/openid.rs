@@ -40,8 +40,8 @@ pub(super) async fn check(
         None => requested::Asked::default(),
         Some(text) => requested::parse(&text, client)?,
     };
-    // `acr_values` are wishes (Core §3.1.2.1), and so is what the client registered as its default: the ID token tells
-    // what came of them. An essential claim is none: it can be had, or there is no use in going on.
+    // `acr_values` are wishes (Core §3.1.2.1): the ID token tells what came of them. An essential claim is none: it can
+    // be had, or there is no use in going on.
     if asked.acr.as_ref().is_some_and(|values| !values.iter().any(|acr| ACR_VALUES.contains(&acr.as_str()))) {
         let known = ACR_VALUES.join(", ");
         let description = format!("none of these acr values can be met; there are: {known}");
@@ -55,6 +55,7 @@ pub(super) async fn check(
         login_hint,
         people: people(state, client, parameters, asked.subjects).await?,
         acr: asked.acr,
+        acr_values: acr_values(client, parameters),
         claims: asked.claims,
         // Only what we have texts in is kept: the rest is a stranger's choice of what we store.
         ui_locales: words(parameters, "ui_locales")
@@ -82,6 +83,16 @@ fn prompt(parameters: &Parameters) -> Result<Vec<String>, OAuthError> {
         return Err(OAuthError::invalid_request("prompt none goes with no other value"));
     }
     Ok(prompt)
+}
+
+/// The request's, or what the client registered (`default_acr_values`, Registration §2); of both, what there is.
+fn acr_values(client: &Client, parameters: &Parameters) -> Vec<String> {
+    let mut wished = match parameters.get("acr_values") {
+        Some(_) => words(parameters, "acr_values"),
+        None => client.metadata.default_acr_values.clone(),
+    };
+    wished.retain(|acr| ACR_VALUES.contains(&acr.as_str()));
+    wished
 }
 
 /// In seconds: the request's, or what the client registered (`default_max_age`).

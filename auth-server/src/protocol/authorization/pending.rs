@@ -12,8 +12,9 @@ use sqlx::types::Json;
 
 use super::ValidatedRequest;
 use super::response::Delivery;
-use crate::clients::Client;
+use crate::clients::{self, Client};
 use crate::protocol::error::{Code, OAuthError};
+use crate::protocol::registrar::matches_registered;
 use crate::state::AppState;
 
 /// How long a person may take to sign in and decide.
@@ -41,8 +42,36 @@ pub enum Loaded {
     Live(Pending),
     /// Too late, or decided already: lead the person back to the client.
     Expired(Pending),
-    /// Never was, or long gone.
+    /// Never was, or long gone; or its client may not ask for this any more.
     Gone,
+}
+
+/// What is said of a request that is [`Loaded::Gone`].
+pub fn gone() -> OAuthError {
+    OAuthError::invalid_request("this request is unknown or long gone; start again from the app")
+}
+
+/// Does the client's registration stand behind this request? It was checked when the request came, and may have changed
+/// while it waited: nothing, not even an error, goes to a redirect URI that was withdrawn.
+fn stands(client: &Client, request: &ValidatedRequest) -> bool {
+    let metadata = &client.metadata;
+    let of_registered_type = |detail: &serde_json::Value| {
+        metadata.authorization_details_types.iter().any(|registered| detail["type"] == **registered)
+    };
+    client.may_use("authorization_code")
+        && matches_registered(client, &request.redirect_uri)
+        && request.to_allow().iter().all(|scope| metadata.scopes.contains(scope))
+        && request.authorization_details.iter().all(of_registered_type)
+}
+
+/// The same for the registration as it is in the deciding transaction, beyond what any process remembers of it.
+pub(super) async fn check_standing(
+    tx: &mut Tx,
+    client: &ClientId,
+    request: &ValidatedRequest,
+) -> Result<(), OAuthError> {
+    let client = clients::by_id(tx, client).await?;
+    if client.is_some_and(|client| stands(&client, request)) { Ok(()) } else { Err(gone()) }
 }
 
 /// Where a person goes on after signing in or up.
@@ -95,13 +124,20 @@ pub async fn load(state: &AppState, id: AuthorizationRequestId) -> Result<Loaded
     drop(conn);
     let Some((client_id, Json(request), created_at, expires_at, consumed_at)) = row else { return Ok(Loaded::Gone) };
     let Some(client) = state.clients.get(&client_id).await? else { return Ok(Loaded::Gone) };
+    if !stands(&client, &request) {
+        return Ok(Loaded::Gone);
+    }
     let pending = Pending { id, client, request, created_at };
     let live = consumed_at.is_none() && expires_at > state.platform.clock.now();
     Ok(if live { Loaded::Live(pending) } else { Loaded::Expired(pending) })
 }
 
 /// Uses a request up. `false` when it was decided already, or expired.
-pub(super) async fn consume(tx: &mut Tx, state: &AppState, pending: &Pending) -> Result<bool, DbError> {
+///
+/// # Errors
+/// When the client may not ask for it any more ([`gone`]).
+pub(super) async fn consume(tx: &mut Tx, state: &AppState, pending: &Pending) -> Result<bool, OAuthError> {
+    check_standing(tx, &pending.client.client_id, &pending.request).await?;
     let consumed = execute!(
         tx,
         "UPDATE authorization_requests SET consumed_at = $2 \

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::arrival::{self, Channel};
 use super::response::{Delivery, ResponseMode, ReturnAddress};
 use super::{ValidatedRequest, openid, pkce};
-use crate::clients::Client;
+use crate::clients::{Client, Origin};
 use crate::protocol::authorization_details;
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::grants::scope_list;
@@ -46,6 +46,14 @@ impl Refusal {
         match self {
             Self::Page(error) => error,
             Self::Client(told) => told.error,
+        }
+    }
+
+    /// The error, when it goes to a client that nobody here vouches for.
+    pub fn of_stranger(&self) -> Option<&OAuthError> {
+        match self {
+            Self::Client(told) if told.client.origin != Origin::Operator => Some(&told.error),
+            Self::Client(_) | Self::Page(_) => None,
         }
     }
 

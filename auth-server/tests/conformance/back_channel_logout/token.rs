@@ -64,6 +64,8 @@ async fn it_is_signed_like_the_clients_id_tokens_and_keeps_to_its_subject_type__
             assert_eq!(token.header.alg(), id_token.alg());
             assert_eq!(token.claims["sub"], id_token.claims()["sub"]);
             assert_ne!(token.claims["sub"], ann.to_string());
+            assert_eq!(token.claims["sid"], id_token.claims()["sid"]);
+            assert!(token.claims["sid"].as_str().unwrap().parse::<shared::ids::SessionId>().is_err(), "its own");
         }
     })
     .await;

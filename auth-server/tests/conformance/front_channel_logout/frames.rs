@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::harness::{Answer, each_server};
+use crate::harness::{Answer, PASSWORD, each_server};
 
 const BYE: &str = "https://one.example/bye";
 
@@ -87,6 +87,59 @@ async fn signing_out_by_oneself_tells_the_clients_too__front_channel_3() {
         // A page without frames may frame nothing at all.
         let plain = browser.get("/oauth/logout").await;
         assert!(!plain.header("content-security-policy").contains("frame-src"), "{plain:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pairwise_client_is_told_the_sid_that_it_knows__front_channel_2() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server
+            .app(|m| {
+                m.subject_type = auth_server::clients::SubjectType::Pairwise;
+                m.frontchannel_logout_uri = Some("https://app.example/out".into());
+                m.frontchannel_logout_session_required = true;
+            })
+            .await;
+        let mut browser = server.browser();
+        let tokens = app.tokens(&mut browser, "ann@example.com", &[]).await;
+        let (_, id_token) = server.jwt(tokens["id_token"].as_str().unwrap()).await;
+        let csrf = browser.get("/logout").await.hidden("csrf");
+        let answer = browser.post("/logout", &[("csrf", &csrf)]).await;
+        let pairs: Vec<(String, String)> = frames(&answer)[0].query_pairs().into_owned().collect();
+        assert_eq!(pairs[1], ("sid".to_owned(), id_token["sid"].as_str().unwrap().to_owned()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn somebody_elses_sign_in_tells_the_apps_of_whoever_was_here_before__front_channel_3() {
+    each_server(&[], |server| async move {
+        for email in ["ann@example.com", "bob@example.com"] {
+            server.person(email).await;
+        }
+        let app = server.app(|m| m.frontchannel_logout_uri = Some("https://app.example/out".into())).await;
+        let mut browser = server.browser();
+        app.tokens(&mut browser, "ann@example.com", &[]).await;
+        for (email, told) in [("ann@example.com", 0), ("bob@example.com", 1)] {
+            let login = browser.get(&app.authorization(&[("prompt", "login")])).await;
+            let page = browser.get(login.location()).await;
+            let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));
+            let form = [("csrf", &*csrf), ("request", &request), ("email", email), ("password", PASSWORD)];
+            let answer = browser.post("/login", &form).await;
+            let onward = format!("/oauth/authorize/continue?request={request}");
+            if told == 0 {
+                assert_eq!(answer.location(), onward, "the same person goes on with the same session");
+                continue;
+            }
+            assert_eq!(frames(&answer)[0].as_str(), "https://app.example/out");
+            assert!(answer.header("content-security-policy").ends_with("; frame-src https://app.example"));
+            assert!(answer.body.contains(&format!("content=\"6;url={onward}\"")), "{answer:?}");
+            assert!(answer.body.contains(&format!("href=\"{onward}\" data-onward")), "{answer:?}");
+            let answer = browser.authorize(&onward, email).await;
+            assert!(answer.query().contains_key("code"), "{answer:?}");
+        }
     })
     .await;
 }

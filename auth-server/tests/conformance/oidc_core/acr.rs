@@ -1,6 +1,8 @@
 //! §3.1.2.1, `acr_values`; §5.5.1.1, `acr` as an essential claim.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use shared::cache::CacheKey;
+use sqlx::types::Json;
 
 use crate::harness::each_server;
 
@@ -43,6 +45,41 @@ async fn an_essential_acr_is_met_or_the_request_fails__oidc_core_5_5_1_1() {
         // A wish that can't be met is no obstacle.
         let voluntary = json!({"id_token": {"acr": {"values": ["urn:example:gold"]}}}).to_string();
         app.tokens(&mut browser, "ann@example.com", &[("claims", &voluntary)]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_client_registered_is_wished_for_where_the_request_wishes_nothing__oidcr_2() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server.own_app(|m| m.default_acr_values = vec!["urn:example:gold".into(), PASSWORD_ACR.into()]).await;
+        let without = server.own_app(|_| {}).await;
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        assert!(browser.get(&app.authorization(&[])).await.query().contains_key("code"));
+        // The session began in a way that is not known here any more.
+        let platform = &server.state.platform;
+        let mut tx = platform.db.begin().await.unwrap();
+        let (hash, Json(mut record)): (Vec<u8>, Json<Value>) =
+            shared::fetch_one!(&mut tx, (Vec<u8>, Json<Value>), "SELECT id_hash, record FROM browser_sessions")
+                .unwrap();
+        record["signed_in"]["acr"] = json!("urn:example:bronze");
+        shared::execute!(&mut tx, "UPDATE browser_sessions SET record = $1", Json(&record)).unwrap();
+        tx.commit().await.unwrap();
+        platform.cache.invalidate(&CacheKey::new("session", &hash)).await.unwrap();
+
+        let answer = browser.get(&app.authorization(&[])).await;
+        assert!(answer.location().starts_with("/login?"), "{answer:?}");
+        for (client, more) in
+            [(&app, ("acr_values", "urn:example:gold")), (&app, ("prompt", "none")), (&without, ("acr_values", ""))]
+        {
+            assert!(browser.get(&client.authorization(&[more])).await.query().contains_key("code"), "{more:?}");
+        }
+        let asked = browser.get(&without.authorization(&[("acr_values", PASSWORD_ACR)])).await;
+        assert!(asked.location().starts_with("/login?"), "{asked:?}");
+        let tokens = app.tokens(&mut browser, "ann@example.com", &[]).await;
+        assert_eq!(server.jwt(tokens["id_token"].as_str().unwrap()).await.1["acr"], PASSWORD_ACR);
     })
     .await;
 }

@@ -1,8 +1,12 @@
 //! §5.5, the `claims` parameter.
 
+use auth_server::protocol::claims::SCOPE_CLAIMS;
 use serde_json::json;
 
 use crate::harness::each_server;
+use crate::rfc7591_registration::{self, OPEN, register, web_app};
+use crate::rfc7592_management::Registration;
+use crate::rfc8693_token_exchange;
 
 #[tokio::test]
 async fn claims_asked_for_by_name_come_where_they_were_asked_for__oidc_core_5_5() {
@@ -120,6 +124,80 @@ async fn what_is_no_claims_request_is_refused__oidc_core_5_5() {
             assert!(query["error_description"].starts_with("claims: "), "{wrong}: {query:?}");
         }
         assert_eq!(server.rows().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn they_are_told_to_the_client_they_were_granted_to_and_no_other__oidc_core_5_5() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server.app(|_| {}).await;
+        let claims = ("claims", r#"{"userinfo":{"email":null,"given_name":null}}"#);
+        let tokens = app.tokens(&mut server.browser(), "ann@example.com", &[claims]).await;
+        assert_eq!(userinfo(&server, &tokens).await["email"], "ann@example.com");
+        let service = server.own_app(|m| m.grant_types.push(rfc8693_token_exchange::GRANT.into())).await;
+        let form = [
+            ("grant_type", rfc8693_token_exchange::GRANT),
+            ("subject_token", tokens["access_token"].as_str().unwrap()),
+            ("subject_token_type", rfc8693_token_exchange::ACCESS_TOKEN),
+        ];
+        let exchanged = service.token(&form).await.json(200);
+        assert_eq!(exchanged["scope"], "openid");
+        let told = userinfo(&server, &exchanged).await;
+        assert_eq!(told.as_object().unwrap().keys().collect::<Vec<_>>(), ["sub"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn they_end_where_the_clients_registration_ends__oidc_core_5_5() {
+    each_server(&[OPEN], |server| async move {
+        server.person("ann@example.com").await;
+        let mut asked = web_app();
+        asked["grant_types"] = json!(["authorization_code", "refresh_token"]);
+        let registration = Registration::of(&server, register(&server, &asked).await.json(201));
+        let app = rfc7591_registration::app(&server, &registration.said).await;
+        let claims = ("claims", r#"{"userinfo":{"email":null,"given_name":null},"id_token":{"email":null}}"#);
+        let tokens = app.tokens(&mut server.browser(), "ann@example.com", &[claims]).await;
+        assert_eq!(userinfo(&server, &tokens).await["email"], "ann@example.com");
+        registration.put(&registration.with(&json!({ "scope": "openid profile" }))).await.json(200);
+        let told = userinfo(&server, &tokens).await;
+        assert_eq!((&told["given_name"], told.get("email")), (&json!("Ann"), None));
+        let refreshed = app.refresh(tokens["refresh_token"].as_str().unwrap()).await.json(200);
+        assert!(server.jwt(refreshed["id_token"].as_str().unwrap()).await.1.get("email").is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_claim_that_userinfo_tells_the_id_token_tells_alike__oidc_core_5_5() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let own = server.own_app(|m| m.scopes = vec!["openid".into(), "account:write".into()]).await;
+        let profile = json!({
+            "middle_name": "May", "nickname": "Annie", "preferred_username": "ann", "locale": "en-GB",
+            "profile": "https://ann.example/about", "picture": "https://ann.example/me.png",
+            "website": "https://ann.example", "gender": "female", "birthdate": "0000-05-17",
+            "zoneinfo": "Europe/London", "phone_number": "+441865000000",
+            "address": {
+                "street_address": "1 High Street", "locality": "Oxford", "region": "Oxfordshire",
+                "postal_code": "OX1 4AA", "country": "United Kingdom",
+            },
+        });
+        super::profile::patch(&server, &own, &profile).await.json(200);
+        let names = SCOPE_CLAIMS.iter().flat_map(|(_, names)| *names);
+        let all: serde_json::Map<String, serde_json::Value> =
+            names.clone().map(|name| ((*name).to_owned(), json!(null))).collect();
+        let claims = json!({ "userinfo": all, "id_token": all }).to_string();
+        let app = server.app(|_| {}).await;
+        let tokens = app.tokens(&mut server.browser(), "ann@example.com", &[("claims", &claims)]).await;
+        let (_, id_token) = server.jwt(tokens["id_token"].as_str().unwrap()).await;
+        let told = userinfo(&server, &tokens).await;
+        for name in names {
+            assert!(!told[*name].is_null(), "{name} is there: {told}");
+            assert_eq!(id_token[*name], told[*name], "{name}");
+        }
     })
     .await;
 }

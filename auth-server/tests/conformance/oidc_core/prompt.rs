@@ -1,5 +1,7 @@
 //! §3.1.2.1, `prompt`; §3.1.2.6, what is answered when it can't be had.
 
+use axum::http::Request;
+
 use crate::harness::each_server;
 
 #[tokio::test]
@@ -40,6 +42,38 @@ async fn the_page_speaks_the_language_of_ui_locales_before_the_browsers__oidc_co
 }
 
 #[tokio::test]
+async fn a_clients_wish_for_a_language_leaves_the_persons_choice_alone__oidc_core_3_1_2_1() {
+    each_server(&[], |server| async move {
+        let app = server.app(|_| {}).await;
+        let wrong = app.authorization(&[("redirect_uri", "https://evil.example/"), ("ui_locales", "ru")]);
+        let paths = [wrong.as_str(), "/oauth/logout?ui_locales=ru", "/login?ui_locales=ru"];
+        let keeps = |answer: &crate::harness::Answer| {
+            let cookies = answer.headers.get_all("set-cookie").iter();
+            !cookies.into_iter().any(|cookie| cookie.to_str().unwrap().contains("-lang="))
+        };
+        // Nobody chose: the wish counts, for this page.
+        for path in paths {
+            let answer = server.browser().get(path).await;
+            assert!(answer.body.contains("lang=\"ru\"") && keeps(&answer), "{path}: {answer:?}");
+        }
+        let mut browser = server.browser();
+        browser.get("/login?lang=en").await;
+        browser.language = "ru";
+        for path in paths {
+            let answer = browser.get(path).await;
+            assert!(answer.body.contains("<html lang=\"en\">") && keeps(&answer), "{path}: {answer:?}");
+        }
+        // Nor does a link of somebody else's to a page of ours choose for the person.
+        for site in ["cross-site", "same-site"] {
+            let elsewhere = Request::get("/login?lang=ru").header("sec-fetch-site", site);
+            let answer = browser.send(elsewhere, "").await;
+            assert!(answer.body.contains("<html lang=\"en\">") && keeps(&answer), "{site}: {answer:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn login_and_select_account_ask_who_is_there_however_recent_the_sign_in__oidc_core_3_1_2_1() {
     each_server(&[], |server| async move {
         server.person("ann@example.com").await;
@@ -71,23 +105,6 @@ async fn consent_asks_also_who_consented_before_and_our_own_apps__oidc_core_3_1_
             let url = app.authorization(&[("prompt", "consent")]);
             assert!(browser.get(&url).await.location().starts_with("/consent?"));
             app.tokens(&mut browser, "ann@example.com", &[("prompt", "consent")]).await;
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn create_leads_to_the_sign_up_page__prompt_create_4() {
-    each_server(&[], |server| async move {
-        server.person("ann@example.com").await;
-        let app = server.app(|_| {}).await;
-        let mut browser = server.browser();
-        browser.sign_in("ann@example.com").await;
-        let answer = browser.get(&app.authorization(&[("prompt", "create")])).await;
-        assert!(answer.location().starts_with("/signup?request="), "{answer:?}");
-        for wrong in ["none create", "none consent", "none select_account", "login none", "CREATE", "none,login"] {
-            let answer = browser.get(&app.authorization(&[("prompt", wrong)])).await;
-            answer.redirects_with_error("invalid_request");
         }
     })
     .await;

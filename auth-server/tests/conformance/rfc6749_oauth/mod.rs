@@ -1,4 +1,5 @@
 //! RFC 6749, The OAuth 2.0 Authorization Framework.
 
 mod authorization_code;
+mod consent;
 mod refresh_token;

@@ -1,5 +1,6 @@
 //! RFC 7591: OAuth 2.0 Dynamic Client Registration, and OpenID Connect Dynamic Client Registration 1.0 (`oidcr`).
 
+mod consent;
 mod metadata;
 mod policy;
 mod response;

@@ -4,6 +4,7 @@ mod access;
 mod delete;
 mod read;
 mod update;
+mod waiting;
 
 use axum::http::Request;
 use serde_json::{Map, Value};

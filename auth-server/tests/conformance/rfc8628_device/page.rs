@@ -1,7 +1,12 @@
 //! §3.3, the page; §5.1, guessing.
 
-use super::{begin, decide, device, poll};
-use crate::harness::each_server;
+use serde_json::json;
+
+use super::{GRANT, begin, decide, device, poll};
+use crate::client_id_metadata_document as document;
+use crate::harness::{ALLOWED, Site, each_server};
+use crate::rfc7591_registration::{self, OPEN, register};
+use crate::rfc7592_management::Registration;
 
 #[tokio::test]
 async fn a_person_signs_in_types_the_code_and_sees_whose_it_is__rfc8628_3_3() {
@@ -159,6 +164,74 @@ async fn the_page_speaks_russian_too__rfc8628_3_3() {
         browser.sign_in("ann@example.com").await;
         let page = browser.get(&format!("/device?user_code={}", begun["user_code"].as_str().unwrap())).await;
         assert!(page.body.contains("lang=\"ru\"") && page.body.contains("Разрешить"), "{page:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_page_says_who_is_behind_the_app__rfc8628_5_4() {
+    each_server(&[OPEN, document::ON, ALLOWED], |server| async move {
+        server.person("ann@example.com").await;
+        let grants = json!([GRANT, "refresh_token"]);
+        let site = Site::start().await;
+        let id = format!("{}/client", site.url);
+        let mut published = document::document(&id);
+        published["grant_types"] = grants.clone();
+        published["client_name"] = json!("Referris Mobile");
+        published["redirect_uris"] = json!([]);
+        site.publish("/client", &published);
+        let published = document::app(&server, &id).await;
+        let asked =
+            json!({ "client_name": "Referris Mobile", "grant_types": grants, "token_endpoint_auth_method": "none" });
+        let registered = register(&server, &asked).await.json(201);
+        let registered = rfc7591_registration::app(&server, &registered).await;
+        let own = server
+            .own_app(|m| {
+                m.redirect_uris = vec![];
+                m.grant_types = vec![GRANT.into()];
+            })
+            .await;
+        let (unchecked, ours) = ("Nobody here has checked", "one of our own apps");
+        let host = site.url.strip_prefix("http://").unwrap();
+        let known = device(&server).await;
+        for (app, there, absent) in [
+            (&published, vec![unchecked, "Published by", host], vec![ours]),
+            (&registered, vec![unchecked], vec![ours, "Published by"]),
+            (&known, vec![], vec![unchecked, ours, "Published by"]),
+            (&own, vec![ours], vec![unchecked, "Published by"]),
+        ] {
+            let begun = app.post("/oauth/device_authorization", &[("scope", "openid")]).await.json(200);
+            let mut browser = server.browser();
+            browser.sign_in("ann@example.com").await;
+            let page = browser.get(&format!("/device?user_code={}", begun["user_code"].as_str().unwrap())).await;
+            assert!(there.iter().all(|words| page.body.contains(words)), "{there:?}: {page:?}");
+            assert!(!absent.iter().any(|words| page.body.contains(words)), "{absent:?}: {page:?}");
+            assert!(!page.body.contains("Takes you to"), "it leads nowhere: {page:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_withdrawn_from_the_client_meanwhile_is_not_granted__rfc8628_3_3() {
+    each_server(&[OPEN], |server| async move {
+        server.person("ann@example.com").await;
+        for withdrawn in [json!({ "scope": "profile" }), json!({ "grant_types": ["client_credentials"] })] {
+            let asked = json!({ "grant_types": [GRANT, "client_credentials"] });
+            let registration = Registration::of(&server, register(&server, &asked).await.json(201));
+            let app = rfc7591_registration::app(&server, &registration.said).await;
+            let begun = begin(&app).await;
+            let mut browser = server.browser();
+            browser.sign_in("ann@example.com").await;
+            let path = format!("/device?user_code={}", begun["user_code"].as_str().unwrap());
+            let csrf = browser.get(&path).await.hidden("csrf");
+            registration.put(&registration.with(&withdrawn)).await.json(200);
+            let before = server.rows().await;
+            assert_eq!(browser.get(&path).await.status, 422);
+            let form = [("csrf", &*csrf), ("user_code", begun["user_code"].as_str().unwrap()), ("decision", "allow")];
+            assert_eq!(browser.post("/device", &form).await.status, 422);
+            assert_eq!(server.rows().await, before);
+        }
     })
     .await;
 }

@@ -89,3 +89,28 @@ async fn the_pages_speak_the_language_of_ui_locales__rp_initiated_2() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_hint_that_names_no_session_has_the_person_asked__rp_initiated_2() {
+    each_server(&[], |server| async move {
+        let ann = server.person("ann@example.com").await;
+        let app = app(&server).await;
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        // As a device has it, which knows the person and none of their browsers.
+        let (state, now) = (&server.state, server.state.platform.clock.timestamp());
+        let claims = serde_json::json!({
+            "iss": state.issuer(), "aud": app.client_id, "sub": ann, "iat": now, "exp": now + 600,
+        });
+        let key = state.keys.signing(auth_server::keys::Algorithm::Rs256, state.platform.clock.now());
+        let hint = key.sign_jwt("JWT", &claims).unwrap();
+        let before = server.rows().await;
+        let page = browser.get(&logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)])).await;
+        assert!(page.body.contains("Wonder App would like to sign you out"), "{page:?}");
+        assert_eq!(server.rows().await, before);
+        assert!(is_signed_in(&mut browser).await);
+        let form = [("csrf", &*page.hidden("csrf")), ("request", &page.hidden("request"))];
+        assert_eq!(browser.post("/logout", &form).await.location(), BYE);
+    })
+    .await;
+}

@@ -5,6 +5,7 @@ use shared::ids::ClientId;
 
 use super::{BYE, app, id_token, is_signed_in, logout};
 use crate::harness::each_server;
+use crate::rfc7591_registration::{self, OPEN, register, web_app};
 
 #[tokio::test]
 async fn only_a_uri_that_is_registered_character_by_character_is_gone_to__rp_initiated_3() {
@@ -89,6 +90,36 @@ async fn discovery_names_the_endpoint__rp_initiated_2_1() {
         ] {
             assert_eq!(metadata[member], true, "{member}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_hint_nobody_is_sent_on_to_a_strangers_page_without_a_click__rp_initiated_3() {
+    each_server(&[OPEN], |server| async move {
+        server.person("ann@example.com").await;
+        let mut asked = web_app();
+        asked["post_logout_redirect_uris"] = serde_json::json!([BYE]);
+        let app = rfc7591_registration::app(&server, &register(&server, &asked).await.json(201)).await;
+        let unhinted = logout(&[("client_id", &app.client_id), ("post_logout_redirect_uri", BYE), ("state", "s")]);
+        let stops = |page: crate::harness::Answer| {
+            assert_eq!(page.status, 200, "{page:?}");
+            assert!(page.body.contains(&format!("href=\"{BYE}&#38;state=s\"")), "{page:?}");
+            assert!(page.body.contains("Go to app.example"), "{page:?}");
+            assert!(!page.body.contains("data-onward") && !page.body.contains("http-equiv"), "{page:?}");
+        };
+        // Nobody is signed in: it is a link that anybody may have laid out.
+        stops(server.browser().get(&unhinted).await);
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        let page = browser.get(&unhinted).await;
+        let form = [("csrf", &*page.hidden("csrf")), ("request", &page.hidden("request"))];
+        stops(browser.post("/logout", &form).await);
+        assert!(!is_signed_in(&mut browser).await);
+        // With one it is the app's own.
+        let hint = id_token(&app, &mut browser).await;
+        let hinted = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)]);
+        assert_eq!(browser.get(&hinted).await.location(), BYE);
     })
     .await;
 }
