@@ -10,6 +10,12 @@ ALTER TABLE clients ADD COLUMN sealed_secret BYTEA;
 ALTER TABLE clients ADD COLUMN origin TEXT NOT NULL DEFAULT 'operator';
 -- RFC 7592: opens the client's own registration.
 ALTER TABLE clients ADD COLUMN registration_token_hash BYTEA;
+-- Grows with each change: nobody writes back what they read before somebody else's.
+ALTER TABLE clients ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
+-- When a client that registered itself acted for itself last, to the day.
+ALTER TABLE clients ADD COLUMN used_at TIMESTAMPTZ;
+-- What nobody uses is looked for by these.
+CREATE INDEX clients_origin ON clients (origin, updated_at);
 -- Client ID Metadata Document: until when it is believed without fetching it anew.
 ALTER TABLE clients ADD COLUMN document_expires_at TIMESTAMPTZ;
 CREATE INDEX clients_document_expires_at ON clients (document_expires_at);
@@ -33,6 +39,9 @@ CREATE TABLE pairwise_subjects (
     created_at  TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX pairwise_subjects_user_id ON pairwise_subjects (user_id);
+
+-- The sector in which a grant was made; absent for clients that are told user ids. It serves in no other.
+ALTER TABLE grants ADD COLUMN sector TEXT;
 
 -- Authorization requests that were pushed (RFC 9126) and not taken up yet.
 CREATE TABLE pushed_requests (

@@ -11,6 +11,7 @@ pub mod oauth;
 pub mod outside;
 pub mod pages;
 pub mod passwords;
+mod printable;
 pub mod protocol;
 pub mod sessions;
 pub mod state;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use shared::Platform;
+use serde_json::json;
 use shared::db::DbError;
-use shared::execute;
+use shared::ids::ClientId;
 use shared::platform::every;
+use shared::{Platform, audit, execute, fetch_all};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -24,8 +25,11 @@ const GRACE: TimeDelta = TimeDelta::hours(2);
 /// How long the audit's events are kept.
 const AUDIT: TimeDelta = TimeDelta::days(365);
 
-/// How long a client is kept that is known by a document and has no grant.
-const DOCUMENTS: TimeDelta = TimeDelta::days(30);
+/// How long a client is kept that is known by a document and that nothing refers to: strangers bring them.
+const DOCUMENTS: TimeDelta = TimeDelta::hours(2);
+
+/// The same where people once consented to it: with the client, that would be forgotten.
+const CONSENTED: TimeDelta = TimeDelta::days(30);
 
 /// Sweeps until `stop` turns true. Several instances may sweep at once.
 pub fn spawn(platform: Platform, stop: watch::Receiver<bool>) -> JoinHandle<()> {
@@ -83,23 +87,8 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "initial_access_tokens" "token_hash" now;
         "used_proofs" "id_hash" now;
     }
-    // Clients that strangers brought by their URL, once nobody uses them. With them goes what people consented to.
-    loop {
-        let mut tx = platform.db.begin().await?;
-        let rows = execute!(
-            &mut tx,
-            "DELETE FROM clients WHERE client_id IN (SELECT c.client_id FROM clients c \
-             WHERE c.document_expires_at <= $1 AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = c.client_id) \
-             LIMIT $2)",
-            now - DOCUMENTS,
-            BATCH
-        )?;
-        tx.commit().await?;
-        total += rows;
-        if rows < BATCH.unsigned_abs() {
-            break;
-        }
-    }
+    total += sweep_documents(platform).await?;
+    total += sweep_registrations(platform).await?;
     loop {
         let mut tx = platform.db.begin().await?;
         let rows = execute!(
@@ -118,6 +107,67 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
     total += execute!(&mut tx, "DELETE FROM revocations WHERE expires_at <= $1", now)?;
     tx.commit().await?;
     Ok(total)
+}
+
+/// Clients that strangers brought by their URL, once nothing refers to them.
+async fn sweep_documents(platform: &Platform) -> Result<u64, DbError> {
+    let now = platform.clock.now();
+    let mut total = 0;
+    loop {
+        let mut tx = platform.db.begin().await?;
+        let rows = execute!(
+            &mut tx,
+            "DELETE FROM clients WHERE client_id IN (SELECT c.client_id FROM clients c \
+             WHERE c.origin = 'document' AND c.updated_at <= $1 \
+               AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = c.client_id) \
+               AND NOT EXISTS (SELECT 1 FROM authorization_requests r WHERE r.client_id = c.client_id) \
+               AND NOT EXISTS (SELECT 1 FROM pushed_requests p WHERE p.client_id = c.client_id) \
+               AND NOT EXISTS (SELECT 1 FROM device_authorizations d WHERE d.client_id = c.client_id) \
+               AND (c.document_expires_at <= $2 \
+                    OR NOT EXISTS (SELECT 1 FROM consents k WHERE k.client_id = c.client_id)) \
+             LIMIT $3)",
+            now - DOCUMENTS,
+            now - CONSENTED,
+            BATCH
+        )?;
+        tx.commit().await?;
+        total += rows;
+        if rows < BATCH.unsigned_abs() {
+            return Ok(total);
+        }
+    }
+}
+
+/// Clients that registered themselves, once nobody has used them for `registration.unused_days`.
+async fn sweep_registrations(platform: &Platform) -> Result<u64, DbError> {
+    let days = platform.config.registration.unused_days;
+    if days == 0 {
+        return Ok(0);
+    }
+    let before = platform.clock.now() - TimeDelta::days(i64::try_from(days).unwrap_or(36_500).min(36_500));
+    let mut total = 0;
+    loop {
+        let mut tx = platform.db.begin().await?;
+        let gone: Vec<(ClientId,)> = fetch_all!(
+            &mut tx,
+            (ClientId,),
+            "DELETE FROM clients WHERE client_id IN (SELECT c.client_id FROM clients c \
+             WHERE c.origin = 'registered' AND c.updated_at <= $1 AND (c.used_at IS NULL OR c.used_at <= $1) \
+               AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = c.client_id) LIMIT $2) \
+             RETURNING client_id",
+            before,
+            BATCH
+        )?;
+        for (client_id,) in &gone {
+            let details = json!({ "by": "sweeper", "unused_days": days });
+            audit::record(&mut tx, platform, "client.deleted", None, Some(client_id), details).await?;
+        }
+        tx.commit().await?;
+        total += gone.len() as u64;
+        if i64::try_from(gone.len()).unwrap_or(BATCH) < BATCH {
+            return Ok(total);
+        }
+    }
 }
 
 #[cfg(test)]

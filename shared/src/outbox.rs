@@ -30,7 +30,15 @@ pub enum Job {
     /// Ask Clearbit or Hunter who a new person is.
     Enrich { user_id: UserId },
     /// Tell a client that a session, or with no `sid` every session, of this person is over (Back-Channel Logout §2.5).
-    BackchannelLogout { client_id: ClientId, user_id: UserId, sid: Option<SessionId> },
+    BackchannelLogout {
+        client_id: ClientId,
+        user_id: UserId,
+        sid: Option<SessionId>,
+        /// The sector in which the client knows the person. Once it has moved to another it is not told: its name for them
+        /// there is none of its business.
+        #[serde(default)]
+        sector: Option<String>,
+    },
 }
 
 impl Job {
@@ -166,6 +174,12 @@ pub async fn done(tx: &mut Tx, id: Uuid) -> Result<bool, DbError> {
 /// The job failed: it is due again at `next_attempt_at`. `error` must hold no secrets.
 pub async fn failed(tx: &mut Tx, id: Uuid, error: &str, next_attempt_at: DateTime<Utc>) -> Result<(), DbError> {
     execute!(tx, "UPDATE outbox SET last_error = $2, next_attempt_at = $3 WHERE id = $1", id, error, next_attempt_at)?;
+    Ok(())
+}
+
+/// The job was not tried: it is due again at `next_attempt_at`, and has not been tried once more.
+pub async fn postponed(tx: &mut Tx, id: Uuid, next_attempt_at: DateTime<Utc>) -> Result<(), DbError> {
+    execute!(tx, "UPDATE outbox SET attempts = attempts - 1, next_attempt_at = $2 WHERE id = $1", id, next_attempt_at)?;
     Ok(())
 }
 

@@ -17,6 +17,8 @@ use shared::referrals::store::{self, Refusal};
 use shared::revocations::{Kind, revoke};
 use shared::{Platform, audit, execute};
 
+use crate::printable::is_deceptive;
+
 /// Longer than any entry of the cache may live that was read before a deletion.
 const INVALIDATION_LIFE: TimeDelta = TimeDelta::seconds(150);
 
@@ -145,12 +147,7 @@ pub struct NotAName;
 /// nobody's name may serve to advertise.
 pub fn name(text: Option<&str>) -> Result<Option<String>, NotAName> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
-    let strange = |c: char| {
-        c.is_control()
-            || "/\\@:<>{}[]|=\u{2028}\u{2029}".contains(c)
-            || ('\u{202a}'..='\u{202e}').contains(&c)
-            || ('\u{2066}'..='\u{2069}').contains(&c)
-    };
+    let strange = |c: char| c.is_control() || is_deceptive(c) || "/\\@:<>{}[]|=".contains(c);
     if text.chars().count() > MAX_NAME || text.chars().any(strange) || looks_like_a_host(text) {
         return Err(NotAName);
     }
@@ -207,7 +204,15 @@ mod tests {
         assert_eq!(name(Some("Мария Ивановна")), Ok(Some("Мария Ивановна".into())));
         assert_eq!(name(Some("  ")), Ok(None));
         assert_eq!(name(None), Ok(None));
-        for bad in ["https://x", "buy at cheap.example now", "a@b", "line\nbreak", "\u{202e}abc", &"a".repeat(65)] {
+        for bad in [
+            "https://x",
+            "buy at cheap.example now",
+            "a@b",
+            "line\nbreak",
+            "\u{202e}abc",
+            "A\u{200b}nn",
+            &"a".repeat(65),
+        ] {
             assert_eq!(name(Some(bad)), Err(NotAName), "{bad:?}");
         }
     }

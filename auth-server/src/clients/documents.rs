@@ -2,23 +2,27 @@
 //! is fetched behind the outbound guard and kept as a client's row, so that grants can refer to it; when it has gone
 //! stale it is fetched anew.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use shared::db::DbError;
+use shared::http::ClientIp;
 use shared::ids::ClientId;
 use shared::jose::json::{Bounds, parse_object};
+use shared::limits::Limited;
 use shared::outbound::read_at_most;
 use shared::{Platform, execute, fetch_optional};
 use sqlx::types::Json;
-use tracing::info;
+use tokio::sync::Semaphore;
+use tracing::debug;
 use url::Url;
 
 use super::check::{Fault, check, inferred_application_type};
 use super::members::{self, Unknown};
-use super::registration::forget_consents;
+use super::registration::moved;
 use super::{Client, ClientError, ClientMetadata, NewClient, Origin, by_id, default_scopes};
 
 /// §8.7 recommends to read 5 kilobytes.
@@ -36,13 +40,30 @@ const MOST: u64 = 24 * 60 * 60;
 /// everybody's refresh tokens here.
 const WITHOUT_ANSWER: TimeDelta = TimeDelta::hours(24);
 
+/// Fetches under way, of each of both kinds.
+const AT_ONCE: usize = 16;
+
+/// How often one document is asked for in a minute, whatever comes back. Errors are not kept (§5.2), so a client that
+/// mends its document is believed at once; but a stranger can't have us knock at one door for ever.
+const PER_DOCUMENT: u64 = 3;
+
+/// How many times `limits.client_documents_per_minute` of one caller there may be, of strangers on one host and of
+/// strangers in all, and of renewals.
+const PER_HOST: u64 = 3;
+const IN_ALL: u64 = 10;
+const RENEWALS: u64 = 20;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(super) enum Failure {
     #[error("the document can't be fetched: {0}")]
     Unreachable(String),
     #[error("the document is not acceptable: {0}")]
     Unacceptable(String),
+    #[error(transparent)]
+    NotNow(#[from] Limited),
     #[error(transparent)]
     Database(#[from] DbError),
 }
@@ -51,6 +72,15 @@ impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self::Unacceptable(fault.reason)
     }
+}
+
+/// Why a document that was never seen is not fetched just now.
+#[derive(Debug, thiserror::Error)]
+pub enum NotNow {
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    #[error(transparent)]
+    Database(#[from] DbError),
 }
 
 /// Is this id the URL of a document (§3)? In its normal form only, so that one document has one id: no dot segments, no
@@ -66,78 +96,121 @@ pub fn url_of(id: &ClientId) -> Option<Url> {
     (plain && url.as_str() == text).then_some(url)
 }
 
-/// The client with this document; `None` when there is none that may be one.
-pub async fn get(platform: &Platform, id: &ClientId) -> Result<Option<Client>, DbError> {
-    let Some(url) = url_of(id) else { return Ok(None) };
-    // Plain http, and private addresses, only where the operator let them through (tests).
-    if platform.outbound.guarded().check(&url).is_err() {
-        return Ok(None);
-    }
-    let now = platform.clock.now();
-    let kept = kept(platform, id).await?;
-    if let Some((client, fresh_until)) = &kept
-        && *fresh_until > now
-    {
-        return Ok(Some(client.clone()));
-    }
-    match renew(platform, id, &url, kept.as_ref().map(|(client, _)| client)).await {
-        Ok(client) => Ok(Some(client)),
-        Err(Failure::Database(error)) => Err(error),
-        Err(failure @ Failure::Unreachable(_)) => {
-            info!(client = id.as_str(), %failure, "no client metadata document");
-            Ok(kept.filter(|(_, fresh_until)| *fresh_until + WITHOUT_ANSWER > now).map(|(client, _)| client))
-        }
-        Err(failure) => {
-            info!(client = id.as_str(), %failure, "no client metadata document");
-            Ok(None)
-        }
-    }
+/// The documents, and what bounds their fetching: strangers choose the URLs. Clones share it.
+///
+/// Those of clients that are kept have bounds of their own, so that no number of made-up ids keeps them from being
+/// renewed.
+#[derive(Clone)]
+pub(super) struct Documents {
+    platform: Platform,
+    strangers: Arc<Semaphore>,
+    renewals: Arc<Semaphore>,
 }
 
-/// The document as last fetched, and until when it is believed.
-async fn kept(platform: &Platform, id: &ClientId) -> Result<Option<(Client, DateTime<Utc>)>, DbError> {
-    let mut conn = platform.db.read().await?;
-    let row: Option<(DateTime<Utc>,)> = fetch_optional!(
-        &mut conn,
-        (DateTime<Utc>,),
-        "SELECT document_expires_at FROM clients WHERE client_id = $1 AND document_expires_at IS NOT NULL",
-        id
-    )?;
-    let Some((fresh_until,)) = row else { return Ok(None) };
-    Ok(by_id(&mut conn, id).await?.filter(|client| client.origin == Origin::Document).map(|c| (c, fresh_until)))
-}
-
-/// Fetches the document and keeps it. What is wrong with it is never kept (§5.2).
-async fn renew(platform: &Platform, id: &ClientId, url: &Url, before: Option<&Client>) -> Result<Client, Failure> {
-    // Strangers choose the URL: they must not have us knock at one host's door at their pace.
-    let per_minute = platform.config.limits.client_documents_per_minute;
-    let host = url.host_str().unwrap_or_default();
-    let limited = platform.limits.check("client-document", host.as_bytes(), per_minute, Duration::from_secs(60)).await;
-    limited.map_err(|limited| Failure::Unreachable(limited.to_string()))?;
-
-    let (document, seconds) = fetch(platform, url).await?;
-    let client = read(platform, id, url, &document)?;
-    let now = platform.clock.now();
-    let fresh_until = now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or_default());
-    let mut tx = platform.db.begin().await?;
-    execute!(
-        &mut tx,
-        "INSERT INTO clients (client_id, name, first_party, origin, metadata, document_expires_at, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (client_id) DO UPDATE SET \
-         name = $2, metadata = $5, document_expires_at = $6, updated_at = $7 WHERE clients.origin = $4",
-        id,
-        &client.name,
-        false,
-        Origin::Document.as_str(),
-        Json(&client.metadata),
-        fresh_until,
-        now
-    )?;
-    if before.is_some_and(|before| before.metadata.redirect_uris != client.metadata.redirect_uris) {
-        forget_consents(&mut tx, id).await?;
+impl Documents {
+    pub fn new(platform: &Platform) -> Self {
+        let places = || Arc::new(Semaphore::new(AT_ONCE));
+        Self { platform: platform.clone(), strangers: places(), renewals: places() }
     }
-    tx.commit().await?;
-    Ok(client)
+
+    /// Is this id the URL of a document that may be fetched? Plain http, and private addresses, only where the operator
+    /// let them through (tests).
+    pub fn may_be_one(&self, id: &ClientId) -> bool {
+        self.platform.config.registration.metadata_documents
+            && url_of(id).is_some_and(|url| self.platform.outbound.guarded().check(&url).is_ok())
+    }
+
+    /// The client with this document, where it was met before.
+    pub async fn known(&self, id: &ClientId) -> Result<Option<Client>, DbError> {
+        let (Some(url), Some((client, fresh_until))) = (url_of(id), self.kept(id).await?) else { return Ok(None) };
+        let now = self.platform.clock.now();
+        if fresh_until > now {
+            return Ok(Some(client));
+        }
+        match self.renew(id, &url).await {
+            Ok(client) => Ok(Some(client)),
+            Err(Failure::Database(error)) => Err(error),
+            Err(failure) => {
+                debug!(client = id.as_str(), %failure, "a client metadata document is not renewed");
+                let serves = matches!(failure, Failure::Unreachable(_) | Failure::NotNow(_));
+                Ok(Some(client).filter(|_| serves && fresh_until + WITHOUT_ANSWER > now))
+            }
+        }
+    }
+
+    /// Counts a caller who brings a client that nobody met.
+    pub async fn admit(&self, caller: &ClientIp) -> Result<(), Limited> {
+        self.count("client-document-caller", &caller.bucket(), 1).await
+    }
+
+    /// The client with this document, which nobody met.
+    pub async fn meet(&self, id: &ClientId) -> Result<Client, Failure> {
+        let url = url_of(id).ok_or_else(|| Failure::Unacceptable("its URL is not in normal form".into()))?;
+        self.count("client-document", url.host_str().unwrap_or_default().as_bytes(), PER_HOST).await?;
+        self.count("client-documents", b"", IN_ALL).await?;
+        let met = self.fetched(id, &url, &self.strangers).await;
+        if let Err(failure) = &met {
+            debug!(client = id.as_str(), %failure, "no client metadata document");
+        }
+        met
+    }
+
+    async fn renew(&self, id: &ClientId, url: &Url) -> Result<Client, Failure> {
+        self.count("client-document-renewals", b"", RENEWALS).await?;
+        self.fetched(id, url, &self.renewals).await
+    }
+
+    async fn count(&self, name: &'static str, of: &[u8], times: u64) -> Result<(), Limited> {
+        let most = self.platform.config.limits.client_documents_per_minute.saturating_mul(times);
+        self.platform.limits.check(name, of, most, MINUTE).await
+    }
+
+    /// The document as last fetched, and until when it is believed.
+    async fn kept(&self, id: &ClientId) -> Result<Option<(Client, DateTime<Utc>)>, DbError> {
+        let mut conn = self.platform.db.read().await?;
+        let row: Option<(DateTime<Utc>,)> = fetch_optional!(
+            &mut conn,
+            (DateTime<Utc>,),
+            "SELECT document_expires_at FROM clients WHERE client_id = $1 AND document_expires_at IS NOT NULL",
+            id
+        )?;
+        let Some((fresh_until,)) = row else { return Ok(None) };
+        Ok(by_id(&mut conn, id).await?.filter(|client| client.origin == Origin::Document).map(|c| (c, fresh_until)))
+    }
+
+    /// Fetches the document and keeps it. What is wrong with it is never kept (§5.2).
+    async fn fetched(&self, id: &ClientId, url: &Url, places: &Semaphore) -> Result<Client, Failure> {
+        let platform = &self.platform;
+        platform.limits.check("client-document-id", id.as_str().as_bytes(), PER_DOCUMENT, MINUTE).await?;
+        // Not waited for: each who waits would be one more whom slow hosts hold up.
+        let place = places.try_acquire().map_err(|_| Limited { retry_after: Duration::from_secs(5) })?;
+        let (document, seconds) = fetch(platform, url).await?;
+        drop(place);
+        let client = read(platform, id, url, &document)?;
+        let now = platform.clock.now();
+        let fresh_until = now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or_default());
+        let mut tx = platform.db.begin().await?;
+        let before = by_id(&mut tx, id).await?;
+        execute!(
+            &mut tx,
+            "INSERT INTO clients (client_id, name, first_party, origin, metadata, document_expires_at, created_at, \
+             updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (client_id) DO UPDATE SET \
+             name = $2, metadata = $5, document_expires_at = $6, updated_at = $7, revision = clients.revision + 1 \
+             WHERE clients.origin = $4",
+            id,
+            &client.name,
+            false,
+            Origin::Document.as_str(),
+            Json(&client.metadata),
+            fresh_until,
+            now
+        )?;
+        if let Some(before) = before {
+            moved(&mut tx, platform, &before, &client).await?;
+        }
+        tx.commit().await?;
+        Ok(client)
+    }
 }
 
 /// The document and the seconds it is good for (§5). Redirects are not followed.

@@ -1,9 +1,10 @@
 //! Initial access tokens (RFC 7591 §1.2): who may register clients where registration is not open.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 use shared::db::{Conn, DbError, Tx};
 use shared::secret::{PlainToken, TokenHash};
-use shared::{Platform, execute, fetch_all, fetch_optional};
+use shared::{Platform, audit, execute, fetch_all, fetch_optional};
 
 /// A token as it is listed: the token itself was shown once.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -39,6 +40,10 @@ pub async fn create(
         now,
         made.expires_at
     )?;
+    if inserted == 1 {
+        let details = json!({ "by": "operator", "name": name, "uses": uses, "expires_at": made.expires_at });
+        audit::record(&mut tx, platform, "initial_access_token.created", None, None, details).await?;
+    }
     tx.commit().await?;
     Ok((inserted == 1).then_some((token, made)))
 }
@@ -56,6 +61,10 @@ pub async fn list(conn: &mut Conn) -> Result<Vec<InitialAccessToken>, DbError> {
 pub async fn revoke(platform: &Platform, name: &str) -> Result<bool, DbError> {
     let mut tx = platform.db.begin().await?;
     let deleted = execute!(&mut tx, "DELETE FROM initial_access_tokens WHERE name = $1", name)?;
+    if deleted == 1 {
+        let details = json!({ "by": "operator", "name": name });
+        audit::record(&mut tx, platform, "initial_access_token.revoked", None, None, details).await?;
+    }
     tx.commit().await?;
     Ok(deleted == 1)
 }

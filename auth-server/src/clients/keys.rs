@@ -17,12 +17,12 @@ use shared::ids::ClientId;
 use shared::jose::json::{Bounds, JsonError, parse_object};
 use shared::jose::jwk::{JwkError, KeySet};
 use shared::jose::jwt::{JwtError, Unverified, Verified};
+use shared::limits::{Limited, Limits};
 use shared::outbound::{Outbound, ReadError, Refused, read_at_most};
 use tokio::sync::Mutex;
 use url::Url;
 
 use super::Client;
-use crate::state::AppState;
 
 /// How long a fetched set is used without asking again: so long a key that was withdrawn may still be accepted.
 const FRESH: TimeDelta = TimeDelta::minutes(5);
@@ -32,6 +32,10 @@ const PAUSE: TimeDelta = TimeDelta::seconds(5);
 const LONGEST_USE: TimeDelta = TimeDelta::hours(1);
 /// A request waits for it.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How many sets of one host are fetched in a minute for the first time, and how many are fetched again. Each counts by
+/// itself: whoever registers ever new addresses at a host does not keep the sets in use there from being renewed.
+const FIRST_PER_HOST: u64 = 30;
+const AGAIN_PER_HOST: u64 = 120;
 /// Room for twenty keys with their certificates.
 const LARGEST: usize = 128 * 1024;
 
@@ -55,31 +59,24 @@ pub enum NotSigned {
     Token(#[from] JwtError),
 }
 
-/// The public keys of `client`.
-///
-/// # Errors
-/// When it has registered none, or they can't be fetched and no recent set is at hand.
-pub async fn client_keys(state: &AppState, client: &Client) -> Result<Arc<KeySet>, ClientKeysError> {
-    state.client_keys.of(client, None).await
-}
-
 /// Verifies that `token` is signed with a key of `client` and one of the `allowed` algorithms. A key that is not known is
 /// looked for once more where the client keeps its keys: it may be new.
 ///
 /// # Errors
-/// As [`client_keys`] and [`Unverified::verify`].
+/// When the client has registered no keys, or they can't be fetched and no recent set is at hand; and as
+/// [`Unverified::verify`].
 pub async fn verify_signed(
-    state: &AppState,
+    keys: &ClientKeys,
     client: &Client,
     token: &Unverified,
     allowed: &[Algorithm],
 ) -> Result<Verified, NotSigned> {
-    let keys = state.client_keys.of(client, None).await?;
-    match token.verify(&keys, allowed) {
+    let known = keys.of(client, None).await?;
+    match token.verify(&known, allowed) {
         // Without a key id there is no telling a new key from a bad signature.
         Err(error @ (JwtError::NoKey | JwtError::Signature)) if error == JwtError::NoKey || token.kid().is_none() => {
-            let newer = state.client_keys.of(client, Some(&keys)).await?;
-            if Arc::ptr_eq(&newer, &keys) {
+            let newer = keys.of(client, Some(&known)).await?;
+            if Arc::ptr_eq(&newer, &known) {
                 return Err(error.into());
             }
             Ok(token.verify(&newer, allowed)?)
@@ -88,11 +85,19 @@ pub async fn verify_signed(
     }
 }
 
+/// Is the key with this thumbprint (RFC 7638) one of `client`'s? Looked for once more, as in [`verify_signed`].
+pub async fn has_key(keys: &ClientKeys, client: &Client, thumbprint: &str) -> bool {
+    let holds = |set: &KeySet| set.keys().iter().any(|key| key.thumbprint() == thumbprint);
+    let Ok(known) = keys.of(client, None).await else { return false };
+    holds(&known) || keys.of(client, Some(&known)).await.is_ok_and(|newer| holds(&newer))
+}
+
 /// What is kept of clients' keys; clones share it.
 #[derive(Clone)]
 pub struct ClientKeys {
     outbound: Outbound,
     clock: Clock,
+    limits: Limits,
     /// With what they were parsed from: a client that registers others is not taken for its former self.
     by_value: Cache<ClientId, Arc<(Value, Arc<KeySet>)>>,
     by_reference: Cache<String, Arc<Remote>>,
@@ -113,6 +118,7 @@ impl ClientKeys {
         Self {
             outbound: platform.outbound.clone(),
             clock: platform.clock.clone(),
+            limits: platform.limits.clone(),
             by_value: Cache::builder().max_capacity(10_000).time_to_idle(idle).build(),
             by_reference: Cache::builder().max_capacity(10_000).time_to_idle(idle).build(),
         }
@@ -160,7 +166,8 @@ impl ClientKeys {
     }
 
     async fn fetch_into(&self, remote: &Remote, uri: &str) {
-        match self.fetch(uri).await {
+        let first = remote.current.read().unwrap_or_else(PoisonError::into_inner).is_none();
+        match self.fetch(uri, first).await {
             Ok(keys) => {
                 let kept = Some((Arc::new(keys), self.clock.now()));
                 *remote.current.write().unwrap_or_else(PoisonError::into_inner) = kept;
@@ -168,13 +175,16 @@ impl ClientKeys {
             // The address is the client's choice: no more of it than its host belongs into the log.
             Err(error) => {
                 let host = Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-                tracing::info!(%error, host, "a client's keys can't be fetched");
+                tracing::debug!(%error, host, "a client's keys can't be fetched");
             }
         }
     }
 
-    async fn fetch(&self, uri: &str) -> Result<KeySet, FetchError> {
+    async fn fetch(&self, uri: &str, first: bool) -> Result<KeySet, FetchError> {
         let url = Url::parse(uri).map_err(|_| FetchError::Guard(Refused::NotPlain))?;
+        let host = url.host_str().unwrap_or_default().as_bytes();
+        let (name, most) = if first { ("client-keys", FIRST_PER_HOST) } else { ("client-keys-again", AGAIN_PER_HOST) };
+        self.limits.check(name, host, most, Duration::from_secs(60)).await?;
         let request = self.outbound.guarded().get(&url)?;
         let request = request.header("accept", "application/jwk-set+json, application/json").timeout(PATIENCE);
         let response = request.send().await.map_err(|error| FetchError::Unreachable(error.without_url()))?;
@@ -201,6 +211,8 @@ impl Remote {
 enum FetchError {
     #[error(transparent)]
     Guard(#[from] Refused),
+    #[error("its host is asked {0}")]
+    Limited(#[from] Limited),
     #[error("no answer: {0}")]
     Unreachable(reqwest::Error),
     #[error("the answer is {0}")]

@@ -12,6 +12,7 @@ use shared::testing::{Scratch, Store};
 
 use super::*;
 use crate::clients::{ClientMetadata, NewClient, Origin, create};
+use crate::state::AppState;
 
 /// A client's own server: its keys, or why there are none, and how often it was asked.
 #[derive(Clone, Default)]
@@ -40,9 +41,14 @@ async fn jwks(State(site): State<Site>) -> Response {
 
 /// The site at work, and a server that may reach it.
 async fn site() -> (Site, String, AppState, Scratch) {
+    site_with(&[]).await
+}
+
+async fn site_with(settings: &[(&str, &str)]) -> (Site, String, AppState, Scratch) {
     let site = Site::default();
     let router = Router::new()
         .route("/jwks", get(jwks))
+        .route("/jwks/{n}", get(jwks))
         .route("/moved", get(|| async { Redirect::temporary("/jwks") }))
         .route("/endless", get(|| async { vec![b' '; LARGEST + 1] }))
         .with_state(site.clone());
@@ -51,7 +57,8 @@ async fn site() -> (Site, String, AppState, Scratch) {
     tokio::spawn(async move { axum::serve(listener, router).await });
     let scratch = Scratch::new(Store::Embedded).await.unwrap();
     let allow = format!("[\"{address}\"]");
-    let platform = scratch.platform(&[("OUTBOUND__ALLOW", &allow)]).await;
+    let settings = [&[("OUTBOUND__ALLOW", allow.as_str())], settings].concat();
+    let platform = scratch.platform(&settings).await;
     let state = AppState::new(platform).await.unwrap();
     (site, format!("http://{address}"), state, scratch)
 }
@@ -89,14 +96,14 @@ async fn keys_by_value_follow_the_registration__rfc7591_2() {
     let (_, _, state, _scratch) = site().await;
     let (old, new) = (Signer::new(Algorithm::ES256), Signer::new(Algorithm::EdDSA));
     let mut client = client(&state, |m| m.jwks = Some(set(&[(&old, "1")]))).await;
-    verify_signed(&state, &client, &token(&old, Some("1")), &ASYMMETRIC).await.unwrap();
-    let refused = verify_signed(&state, &client, &token(&new, Some("1")), &ASYMMETRIC).await.unwrap_err();
+    verify_signed(&state.client_keys, &client, &token(&old, Some("1")), &ASYMMETRIC).await.unwrap();
+    let refused = verify_signed(&state.client_keys, &client, &token(&new, Some("1")), &ASYMMETRIC).await.unwrap_err();
     assert_eq!(refused, NotSigned::Token(JwtError::NoKey));
     client.metadata.jwks = Some(set(&[(&new, "1")]));
-    verify_signed(&state, &client, &token(&new, Some("1")), &ASYMMETRIC).await.unwrap();
-    assert!(verify_signed(&state, &client, &token(&old, Some("1")), &ASYMMETRIC).await.is_err());
+    verify_signed(&state.client_keys, &client, &token(&new, Some("1")), &ASYMMETRIC).await.unwrap();
+    assert!(verify_signed(&state.client_keys, &client, &token(&old, Some("1")), &ASYMMETRIC).await.is_err());
     client.metadata.jwks = None;
-    assert_eq!(client_keys(&state, &client).await.unwrap_err(), ClientKeysError::None);
+    assert_eq!(state.client_keys.of(&client, None).await.unwrap_err(), ClientKeysError::None);
 }
 
 #[tokio::test]
@@ -106,23 +113,23 @@ async fn a_new_key_is_fetched_when_a_token_names_it_but_not_for_every_stranger__
     let client = client(&state, |m| m.jwks_uri = Some(format!("{base}/jwks"))).await;
     site.shows(Some(set(&[(&old, "old")])));
     for _ in 0..3 {
-        verify_signed(&state, &client, &token(&old, Some("old")), &ASYMMETRIC).await.unwrap();
+        verify_signed(&state.client_keys, &client, &token(&old, Some("old")), &ASYMMETRIC).await.unwrap();
     }
     assert_eq!(site.asked(), 1);
     // Many strangers with keys of their own: not one fetch more within the pause, then one.
     for _ in 0..5 {
-        assert!(verify_signed(&state, &client, &token(&new, Some("new")), &ASYMMETRIC).await.is_err());
+        assert!(verify_signed(&state.client_keys, &client, &token(&new, Some("new")), &ASYMMETRIC).await.is_err());
     }
     assert_eq!(site.asked(), 1);
     site.shows(Some(set(&[(&new, "new")])));
     state.platform.clock.advance(Duration::from_secs(6));
-    verify_signed(&state, &client, &token(&new, Some("new")), &ASYMMETRIC).await.unwrap();
+    verify_signed(&state.client_keys, &client, &token(&new, Some("new")), &ASYMMETRIC).await.unwrap();
     assert_eq!(site.asked(), 2);
-    assert!(verify_signed(&state, &client, &token(&old, Some("old")), &ASYMMETRIC).await.is_err());
+    assert!(verify_signed(&state.client_keys, &client, &token(&old, Some("old")), &ASYMMETRIC).await.is_err());
     // The same without a key id.
     state.platform.clock.advance(Duration::from_secs(6));
     site.shows(Some(set(&[(&old, "x")])));
-    verify_signed(&state, &client, &token(&old, None), &ASYMMETRIC).await.unwrap();
+    verify_signed(&state.client_keys, &client, &token(&old, None), &ASYMMETRIC).await.unwrap();
     assert_eq!(site.asked(), 3);
 }
 
@@ -132,7 +139,7 @@ async fn many_who_ask_at_once_cause_one_fetch() {
     let signer = Signer::new(Algorithm::ES256);
     let client = client(&state, |m| m.jwks_uri = Some(format!("{base}/jwks"))).await;
     site.shows(Some(set(&[(&signer, "1")])));
-    let all = futures::future::join_all((0..20).map(|_| client_keys(&state, &client))).await;
+    let all = futures::future::join_all((0..20).map(|_| state.client_keys.of(&client, None))).await;
     assert!(all.iter().all(Result::is_ok));
     assert_eq!(site.asked(), 1);
 }
@@ -143,20 +150,20 @@ async fn a_silent_owner_keeps_its_keys_for_an_hour_and_a_changed_set_counts_afte
     let (old, new) = (Signer::new(Algorithm::ES256), Signer::new(Algorithm::ES256));
     let client = client(&state, |m| m.jwks_uri = Some(format!("{base}/jwks"))).await;
     site.shows(Some(set(&[(&old, "1")])));
-    client_keys(&state, &client).await.unwrap();
+    state.client_keys.of(&client, None).await.unwrap();
     site.shows(None);
     state.platform.clock.advance(Duration::from_secs(50 * 60));
-    verify_signed(&state, &client, &token(&old, Some("1")), &ASYMMETRIC).await.unwrap();
+    verify_signed(&state.client_keys, &client, &token(&old, Some("1")), &ASYMMETRIC).await.unwrap();
     assert_eq!(site.asked(), 2);
     state.platform.clock.advance(Duration::from_secs(11 * 60));
-    assert_eq!(client_keys(&state, &client).await.unwrap_err(), ClientKeysError::Unavailable);
+    assert_eq!(state.client_keys.of(&client, None).await.unwrap_err(), ClientKeysError::Unavailable);
     site.shows(Some(set(&[(&new, "1")])));
     state.platform.clock.advance(Duration::from_secs(6));
-    verify_signed(&state, &client, &token(&new, Some("1")), &ASYMMETRIC).await.unwrap();
+    verify_signed(&state.client_keys, &client, &token(&new, Some("1")), &ASYMMETRIC).await.unwrap();
     // The key under an id that was known is taken back: it serves no longer once the set is fetched anew.
     site.shows(Some(set(&[(&old, "1")])));
     state.platform.clock.advance(Duration::from_secs(301));
-    assert!(verify_signed(&state, &client, &token(&new, Some("1")), &ASYMMETRIC).await.is_err());
+    assert!(verify_signed(&state.client_keys, &client, &token(&new, Some("1")), &ASYMMETRIC).await.is_err());
 }
 
 #[tokio::test]
@@ -166,16 +173,37 @@ async fn no_redirect_no_flood_no_private_key_and_no_private_address_gives_keys()
     site.shows(Some(set(&[(&signer, "1")])));
     for path in ["/moved", "/endless", "/nowhere"] {
         let client = client(&state, |m| m.jwks_uri = Some(format!("{base}{path}"))).await;
-        assert_eq!(client_keys(&state, &client).await.unwrap_err(), ClientKeysError::Unavailable, "{path}");
+        assert_eq!(state.client_keys.of(&client, None).await.unwrap_err(), ClientKeysError::Unavailable, "{path}");
     }
     assert_eq!(site.asked(), 0);
     let mut private = signer.jwk();
     private["d"] = json!("AQ");
     site.shows(Some(json!({ "keys": [private] })));
     let client = client(&state, |m| m.jwks_uri = Some(format!("{base}/jwks"))).await;
-    assert_eq!(client_keys(&state, &client).await.unwrap_err(), ClientKeysError::Unavailable);
+    assert_eq!(state.client_keys.of(&client, None).await.unwrap_err(), ClientKeysError::Unavailable);
     // Registration refuses it; a name may come to lead there later.
     let mut client = client.clone();
     client.metadata.jwks_uri = Some("https://localhost:1/jwks".into());
-    assert_eq!(client_keys(&state, &client).await.unwrap_err(), ClientKeysError::Unavailable);
+    assert_eq!(state.client_keys.of(&client, None).await.unwrap_err(), ClientKeysError::Unavailable);
+}
+
+#[tokio::test]
+async fn new_addresses_at_a_host_are_asked_at_a_pace_that_leaves_the_known_ones_alone() {
+    let (site, base, state, _scratch) = site_with(&[("LIMITS__ENABLED", "true")]).await;
+    let signer = Signer::new(Algorithm::ES256);
+    site.shows(Some(set(&[(&signer, "1")])));
+    let known = client(&state, |m| m.jwks_uri = Some(format!("{base}/jwks"))).await;
+    state.client_keys.of(&known, None).await.unwrap();
+    let mut stranger = known.clone();
+    for n in 0..FIRST_PER_HOST + 5 {
+        stranger.metadata.jwks_uri = Some(format!("{base}/jwks/{n}"));
+        let _ = state.client_keys.of(&stranger, None).await;
+    }
+    assert_eq!(site.asked() as u64, FIRST_PER_HOST);
+    assert_eq!(state.client_keys.of(&stranger, None).await.unwrap_err(), ClientKeysError::Unavailable);
+    // A key that is new at an address in use is found all the same.
+    let new = Signer::new(Algorithm::ES256);
+    site.shows(Some(set(&[(&new, "2")])));
+    state.platform.clock.advance(Duration::from_secs(6));
+    verify_signed(&state.client_keys, &known, &token(&new, Some("2")), &ASYMMETRIC).await.unwrap();
 }

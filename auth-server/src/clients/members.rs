@@ -338,6 +338,8 @@ mod tests {
                     name: requested.client_name.clone().unwrap_or_else(|| "App".into()),
                     secret_hash: None,
                     sealed_secret: None,
+                    revision: 0,
+                    used_at: None,
                     origin: Origin::Registered,
                     first_party: false,
                     metadata: requested.metadata.clone(),

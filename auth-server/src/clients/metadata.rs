@@ -36,6 +36,15 @@ pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 pub const AUTH_METHODS: &[&str] =
     &["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"];
 
+/// RFC 8705 §2.1: a certificate of an authority that the operator named, about a subject that the client registered.
+pub const TLS_CLIENT_AUTH: &str = "tls_client_auth";
+
+/// RFC 8705 §2.2: a certificate of the client's own, whose key it registered.
+pub const SELF_SIGNED: &str = "self_signed_tls_client_auth";
+
+/// The types of authorization details there are (RFC 9396 §10).
+pub const AUTHORIZATION_DETAILS_TYPES: &[&str] = &["referral_code"];
+
 /// The ID token algorithms there are (RFC 7518 §3.1, RFC 8037 §3.1).
 pub const ID_TOKEN_ALGS: &[&str] = &["RS256", "ES256", "EdDSA", "PS256"];
 

@@ -1,11 +1,9 @@
 //! Registered clients: who they are, how they prove it, and what they may ask for.
 
-mod certificates;
 mod check;
 pub mod documents;
 pub mod initial_access_tokens;
 pub mod keys;
-mod logout;
 mod members;
 mod metadata;
 mod pairwise;
@@ -14,28 +12,33 @@ pub mod registration;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use moka::future::Cache;
-use shared::Platform;
+use serde_json::json;
 use shared::db::{Conn, DbError, Tx};
+use shared::http::ClientIp;
 use shared::ids::ClientId;
 use shared::secret::{PlainToken, TokenHash};
-use shared::{execute, fetch_all, fetch_optional};
+use shared::{Platform, audit, execute, fetch_all, fetch_optional};
 use sqlx::types::Json;
 use url::Url;
 
-pub use certificates::mtls_auth_methods;
-pub use check::{Fault, check_redirect_uri, inferred_application_type, is_loopback};
+pub use check::{Fault, check_redirect_uri, inferred_application_type, is_loopback, mtls_auth_methods};
+pub use documents::NotNow;
 pub use members::{Requested, Unknown, describe, parse};
 pub use metadata::{
-    AUTH_METHODS, ClientMetadata, DEVICE_CODE, GRANT_TYPES, ID_TOKEN_ALGS, JWT_BEARER, Profile, SCOPES, SubjectType,
-    TOKEN_EXCHANGE,
+    AUTH_METHODS, AUTHORIZATION_DETAILS_TYPES, ClientMetadata, DEVICE_CODE, GRANT_TYPES, ID_TOKEN_ALGS, JWT_BEARER,
+    Profile, SCOPES, SELF_SIGNED, SubjectType, TLS_CLIENT_AUTH, TOKEN_EXCHANGE,
 };
 
 use check::{check, sector};
+use documents::{Documents, Failure};
 
 /// How long a client that was read is believed: a change made by the CLI takes effect within this time.
 const KEPT: Duration = Duration::from_secs(1);
+
+/// How exactly it is known when a client that registered itself was of use last.
+const USED: TimeDelta = TimeDelta::days(1);
 
 /// A registered client.
 #[derive(Clone, Debug)]
@@ -50,6 +53,10 @@ pub struct Client {
     /// One of our own apps: no consent is asked, and it may be allowed the password grant.
     pub first_party: bool,
     pub metadata: ClientMetadata,
+    /// Grows with each change: who read it and writes it back finds out whether somebody else did meanwhile.
+    pub revision: i64,
+    /// When it last acted for itself, to the day; for clients that registered themselves.
+    pub used_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -179,40 +186,101 @@ pub struct Clients {
     platform: Platform,
     // What is not there is kept too, or made-up ids would each cost a read.
     kept: Cache<ClientId, Option<Arc<Client>>>,
+    documents: Documents,
+    /// Documents that are being fetched for the first time: one fetch serves all who wait for it.
+    met: Cache<ClientId, Arc<Client>>,
 }
 
 impl Clients {
     pub fn new(platform: Platform) -> Self {
-        Self { platform, kept: Cache::builder().max_capacity(10_000).time_to_live(KEPT).build() }
+        let documents = Documents::new(&platform);
+        let met = Cache::builder().max_capacity(1_000).time_to_live(KEPT).build();
+        Self { platform, kept: Cache::builder().max_capacity(10_000).time_to_live(KEPT).build(), documents, met }
     }
 
-    /// The client with this id.
+    /// The client with this id; of those that are known by a document, one that was met before.
     pub async fn get(&self, id: &ClientId) -> Result<Option<Arc<Client>>, DbError> {
         // What can't be registered is not looked for, nor kept: strangers choose what stands here.
         let registered = is_client_id(id.as_str());
-        if !registered && !self.platform.config.registration.metadata_documents {
+        if !registered && !self.documents.may_be_one(id) {
             return Ok(None);
         }
-        if let Some(client) = self.kept.get(id).await {
-            return Ok(client);
+        // One look-up, and one fetch of a document that went stale, serves all who wait for it.
+        let found = self.kept.try_get_with_by_ref(id, async {
+            let client = if registered {
+                by_id(&mut self.platform.db.read().await?, id).await?
+            } else {
+                self.documents.known(id).await?
+            };
+            Ok::<_, DbError>(client.map(Arc::new))
+        });
+        found.await.map_err(shared_error)
+    }
+
+    /// A flow begins: a client that is known by its document, and that was never seen, is looked for where its id leads.
+    /// Nowhere else, or whoever sends made-up ids to the token endpoint would have us call on anybody they name.
+    ///
+    /// # Errors
+    /// When `caller` brought too many strangers, or too many are being looked for just now. A document that is not there
+    /// or not acceptable is no error: there is no such client then.
+    pub async fn meet(&self, id: &ClientId, caller: &ClientIp) -> Result<(), NotNow> {
+        if is_client_id(id.as_str()) || !self.documents.may_be_one(id) || self.get(id).await?.is_some() {
+            return Ok(());
         }
-        let client = if registered {
-            by_id(&mut self.platform.db.read().await?, id).await?
-        } else {
-            documents::get(&self.platform, id).await?
-        };
-        let client = client.map(Arc::new);
-        // A document that could not be had is asked for again (draft §5.2: errors are not cached).
-        if registered || client.is_some() {
-            self.kept.insert(id.clone(), client.clone()).await;
+        self.documents.admit(caller).await?;
+        let met = self.met.try_get_with_by_ref(id, async { self.documents.meet(id).await.map(Arc::new) });
+        match met.await {
+            Ok(client) => {
+                self.kept.insert(id.clone(), Some(client)).await;
+                Ok(())
+            }
+            Err(failure) => match Arc::try_unwrap(failure) {
+                Ok(Failure::Database(error)) => Err(error.into()),
+                Ok(Failure::NotNow(limited)) => Err(limited.into()),
+                Ok(_) => Ok(()),
+                Err(shared) => match &*shared {
+                    Failure::Database(error) => Err(copy_of(error).into()),
+                    Failure::NotNow(limited) => Err((*limited).into()),
+                    _ => Ok(()),
+                },
+            },
         }
-        Ok(client)
+    }
+
+    /// Notes, once a day, that a client which registered itself acts for itself: that leaves no grant behind, and what
+    /// nobody uses is forgotten one day (`registration.unused_days`).
+    pub async fn mark_used(&self, client: &Client) -> Result<(), DbError> {
+        let now = self.platform.clock.now();
+        if client.origin != Origin::Registered || client.used_at.is_some_and(|at| at > now - USED) {
+            return Ok(());
+        }
+        let mut tx = self.platform.db.begin().await?;
+        execute!(
+            &mut tx,
+            "UPDATE clients SET used_at = $2 WHERE client_id = $1 AND (used_at IS NULL OR used_at <= $3)",
+            &client.client_id,
+            now,
+            now - USED
+        )?;
+        tx.commit().await?;
+        self.forget(&client.client_id).await;
+        Ok(())
     }
 
     /// Reads this client anew next time: call it where it was changed.
     pub async fn forget(&self, id: &ClientId) {
         self.kept.invalidate(id).await;
     }
+}
+
+/// An error that several waited for, for each of them.
+fn shared_error(error: Arc<DbError>) -> DbError {
+    Arc::try_unwrap(error).unwrap_or_else(|shared| copy_of(&shared))
+}
+
+fn copy_of(error: &DbError) -> DbError {
+    let told = sqlx::Error::Io(std::io::Error::other(error.to_string()));
+    if error.is_unavailable() { DbError::Unavailable(told) } else { DbError::Other(told) }
 }
 
 #[derive(sqlx::FromRow)]
@@ -224,34 +292,61 @@ struct Row {
     first_party: bool,
     origin: String,
     metadata: Json<ClientMetadata>,
+    revision: i64,
+    used_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }
 
-fn from_row(row: Row) -> Client {
-    let Row { client_id, name, secret_hash, sealed_secret, first_party, origin, metadata, created_at } = row;
-    let (origin, Json(metadata)) = (Origin::of(&origin), metadata);
-    Client { client_id, name, secret_hash, sealed_secret, first_party, origin, metadata, created_at }
+impl From<Row> for Client {
+    fn from(row: Row) -> Self {
+        let Row {
+            client_id,
+            name,
+            secret_hash,
+            sealed_secret,
+            first_party,
+            origin,
+            metadata,
+            revision,
+            used_at,
+            created_at,
+        } = row;
+        let (origin, Json(metadata)) = (Origin::of(&origin), metadata);
+        Self {
+            client_id,
+            name,
+            secret_hash,
+            sealed_secret,
+            first_party,
+            origin,
+            metadata,
+            revision,
+            used_at,
+            created_at,
+        }
+    }
+}
+
+/// `SELECT` of [`Row`]s, with what follows `FROM clients`.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT client_id, name, secret_hash, sealed_secret, first_party, origin, metadata, revision, used_at, \
+             created_at FROM clients ",
+            $rest
+        )
+    };
 }
 
 /// Reads one client.
 pub async fn by_id(conn: &mut Conn, id: &ClientId) -> Result<Option<Client>, DbError> {
-    let row = fetch_optional!(
-        conn,
-        Row,
-        "SELECT client_id, name, secret_hash, sealed_secret, first_party, origin, metadata, created_at FROM clients WHERE client_id = $1",
-        id
-    )?;
-    Ok(row.map(from_row))
+    Ok(fetch_optional!(conn, Row, select!("WHERE client_id = $1"), id)?.map(Client::from))
 }
 
 /// All clients, by id.
 pub async fn list(conn: &mut Conn) -> Result<Vec<Client>, DbError> {
-    let rows = fetch_all!(
-        conn,
-        Row,
-        "SELECT client_id, name, secret_hash, sealed_secret, first_party, origin, metadata, created_at FROM clients ORDER BY client_id"
-    )?;
-    Ok(rows.into_iter().map(from_row).collect())
+    let rows = fetch_all!(conn, Row, select!("ORDER BY client_id"))?;
+    Ok(rows.into_iter().map(Client::from).collect())
 }
 
 /// Registers a client. Its secret, when it has one, is returned this once.
@@ -275,8 +370,39 @@ pub async fn create_with_secret(
     sector::verify(platform, &client.metadata).await?;
     let mut tx = platform.db.begin().await?;
     let client = insert(&mut tx, platform, client, secret, None).await?;
+    record(&mut tx, platform, "client.created", &client.client_id, By::Operator).await?;
     tx.commit().await?;
     Ok(client)
+}
+
+/// Who did something to a client, as the audit tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// On the command line.
+    Operator,
+    /// The client itself, with its registration access token or an initial one.
+    Registration,
+    /// The installation, for clients that it brings.
+    Installation,
+}
+
+impl By {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Registration => "registration",
+            Self::Installation => "installation",
+        }
+    }
+}
+
+async fn record(tx: &mut Tx, platform: &Platform, kind: &str, id: &ClientId, by: By) -> Result<(), DbError> {
+    audit::record(tx, platform, kind, None, Some(id), json!({ "by": by.as_str() })).await
+}
+
+/// An id that nobody has.
+pub fn drawn_id(platform: &Platform) -> ClientId {
+    ClientId(format!("client-{}", platform.random.uuid_v4().simple()))
 }
 
 /// Writes a checked client down.
@@ -317,42 +443,64 @@ pub fn default_scopes() -> Vec<String> {
 }
 
 /// Registers a client that the installation itself brings, or brings the registered one in step with `client` (its
-/// redirect URIs follow the configured addresses). What it was granted stays.
+/// redirect URIs follow the configured addresses). What it was granted stays, unless it knows people by other names now.
 pub async fn ensure(platform: &Platform, client: NewClient, secret: Option<&PlainToken>) -> Result<(), ClientError> {
     let client = check(platform, client)?;
+    sector::verify(platform, &client.metadata).await?;
     let mut tx = platform.db.begin().await?;
+    let before = by_id(&mut tx, &client.client_id).await?;
     execute!(
         &mut tx,
-        "INSERT INTO clients (client_id, name, secret_hash, sealed_secret, first_party, metadata, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (client_id) DO UPDATE SET \
-         name = $2, secret_hash = $3, sealed_secret = $4, first_party = $5, metadata = $6, updated_at = $7",
+        "INSERT INTO clients (client_id, name, secret_hash, sealed_secret, first_party, origin, metadata, created_at, \
+         updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT (client_id) DO UPDATE SET \
+         name = $2, secret_hash = $3, sealed_secret = $4, first_party = $5, origin = $6, metadata = $7, updated_at = $8, \
+         revision = clients.revision + 1",
         &client.client_id,
         &client.name,
         secret.map(PlainToken::hash),
         secret.and_then(|secret| seal_secret(platform, &client, secret)),
         client.first_party,
+        client.origin.as_str(),
         Json(&client.metadata),
         platform.clock.now()
     )?;
+    let id = &client.client_id;
+    match before {
+        None => record(&mut tx, platform, "client.created", id, By::Installation).await?,
+        Some(before) => {
+            registration::moved(&mut tx, platform, &before, &client).await?;
+            if (&before.name, &before.metadata) != (&client.name, &client.metadata) {
+                record(&mut tx, platform, "client.changed", id, By::Installation).await?;
+            }
+        }
+    }
     Ok(tx.commit().await?)
 }
 
 /// Draws a new secret; the old one stops working with the commit. `None` when there is no such client with a secret.
 pub async fn rotate_secret(platform: &Platform, id: &ClientId) -> Result<Option<PlainToken>, DbError> {
     let secret = PlainToken::new(&platform.random);
-    let mut tx = platform.db.begin().await?;
-    let Some(client) = by_id(&mut tx, id).await? else { return Ok(None) };
-    let changed = execute!(
-        &mut tx,
-        "UPDATE clients SET secret_hash = $2, sealed_secret = $3, updated_at = $4 \
-         WHERE client_id = $1 AND secret_hash IS NOT NULL",
-        id,
-        secret.hash(),
-        seal_secret(platform, &client, &secret),
-        platform.clock.now()
-    )?;
-    tx.commit().await?;
-    Ok((changed == 1).then_some(secret))
+    loop {
+        let mut tx = platform.db.begin().await?;
+        let client = by_id(&mut tx, id).await?.filter(|client| client.secret_hash.is_some());
+        let Some(client) = client else { return Ok(None) };
+        let changed = execute!(
+            &mut tx,
+            "UPDATE clients SET secret_hash = $2, sealed_secret = $3, updated_at = $4, revision = revision + 1 \
+             WHERE client_id = $1 AND revision = $5",
+            id,
+            secret.hash(),
+            seal_secret(platform, &client, &secret),
+            platform.clock.now(),
+            client.revision
+        )?;
+        // The client changed itself meanwhile, and may need its secret in another form: look again.
+        if changed == 1 {
+            record(&mut tx, platform, "client.secret_rotated", id, By::Operator).await?;
+            tx.commit().await?;
+            return Ok(Some(secret));
+        }
+    }
 }
 
 const SECRET_SEAL: &str = "client-secret";
@@ -368,8 +516,14 @@ fn seal_secret(platform: &Platform, client: &Client, secret: &PlainToken) -> Opt
 pub async fn delete(platform: &Platform, id: &ClientId) -> Result<bool, DbError> {
     let mut tx: Tx = platform.db.begin().await?;
     let deleted = execute!(&mut tx, "DELETE FROM clients WHERE client_id = $1", id)?;
+    deleted_by(tx, platform, id, deleted, By::Operator).await
+}
+
+/// Ends what is left of a client whose row is `deleted`, and commits.
+async fn deleted_by(mut tx: Tx, platform: &Platform, id: &ClientId, deleted: u64, by: By) -> Result<bool, DbError> {
     if deleted == 1 {
         shared::revocations::revoke(&mut tx, platform, shared::revocations::Kind::Client, id.as_str()).await?;
+        record(&mut tx, platform, "client.deleted", id, by).await?;
     }
     tx.commit().await?;
     Ok(deleted == 1)

@@ -2,14 +2,16 @@
 
 use serde_json::json;
 use shared::db::{DbError, Tx};
-use shared::ids::ClientId;
+use shared::ids::{ClientId, GrantId};
+use shared::revocations::{self, Kind};
 use shared::secret::{PlainToken, TokenHash};
-use shared::{Platform, audit, execute, fetch_optional};
+use shared::{Platform, audit, execute, fetch_all, fetch_optional};
 use sqlx::types::Json;
 
 use super::check::{check, sector};
 use super::{
-    Client, ClientError, ClientMetadata, NewClient, by_id, initial_access_tokens, insert, is_client_id, seal_secret,
+    By, Client, ClientError, ClientMetadata, NewClient, by_id, deleted_by, initial_access_tokens, insert, is_client_id,
+    record, seal_secret,
 };
 
 /// A client that has just registered itself. Both secrets are shown this once.
@@ -42,8 +44,12 @@ pub async fn register(
         }
     };
     let client = insert(&mut tx, platform, client, secret.as_ref(), Some(&token)).await?;
-    let details = json!({ "initial_access_token": permitted_by });
-    audit::record(&mut tx, platform, "client.registered", None, Some(&client.client_id), details).await?;
+    record(&mut tx, platform, "client.created", &client.client_id, By::Registration).await?;
+    if let Some(name) = permitted_by {
+        let details = json!({ "name": name });
+        let client_id = Some(&client.client_id);
+        audit::record(&mut tx, platform, "initial_access_token.used", None, client_id, details).await?;
+    }
     tx.commit().await?;
     Ok(Registered { client, secret, token })
 }
@@ -71,8 +77,8 @@ pub async fn authenticate(platform: &Platform, id: &ClientId, token: &PlainToken
 }
 
 /// Replaces a client's metadata as a whole (RFC 7592 §2.2). `secret` is the client's own, when it told it. Returns a
-/// new secret where the new way to authenticate needs one that is not there; `None` when the registration is gone, or
-/// changed hands meanwhile.
+/// new secret where the new way to authenticate needs one that is not there. `None`, and nothing was done, when the
+/// registration is gone or is not `current` any more: a secret that was rotated meanwhile must not come back.
 ///
 /// # Errors
 /// [`ClientError::Invalid`] as for a registration; nothing is changed then.
@@ -94,6 +100,7 @@ pub async fn replace(
     };
     let mut client = Client {
         first_party: current.first_party,
+        revision: current.revision,
         created_at: current.created_at,
         secret_hash: current.secret_hash.clone(),
         sealed_secret: current.sealed_secret.clone(),
@@ -120,29 +127,65 @@ pub async fn replace(
     let mut tx = platform.db.begin().await?;
     let changed = execute!(
         &mut tx,
-        "UPDATE clients SET name = $3, secret_hash = $4, sealed_secret = $5, metadata = $6, updated_at = $7 \
-         WHERE client_id = $1 AND registration_token_hash = $2",
+        "UPDATE clients SET name = $3, secret_hash = $4, sealed_secret = $5, metadata = $6, updated_at = $7, \
+         revision = revision + 1 WHERE client_id = $1 AND registration_token_hash = $2 AND revision = $8",
         &client.client_id,
         token.hash(),
         &client.name,
         client.secret_hash.clone(),
         client.sealed_secret.clone(),
         Json(&client.metadata),
-        platform.clock.now()
+        platform.clock.now(),
+        current.revision
     )?;
     if changed == 0 {
         return Ok(None);
     }
-    if current.metadata.redirect_uris != client.metadata.redirect_uris {
-        forget_consents(&mut tx, &client.client_id).await?;
-    }
-    audit::record(&mut tx, platform, "client.changed", None, Some(&client.client_id), json!({})).await?;
+    moved(&mut tx, platform, current, &client).await?;
+    record(&mut tx, platform, "client.changed", &client.client_id, By::Registration).await?;
     tx.commit().await?;
     Ok(Some((client, fresh)))
 }
 
-/// People consented to be taken to the hosts they were shown. A client that moves elsewhere has to ask again.
-pub(super) async fn forget_consents(tx: &mut Tx, id: &ClientId) -> Result<(), DbError> {
-    execute!(tx, "DELETE FROM consents WHERE client_id = $1", id)?;
+/// Deletes the client whose registration `token` opens, as [`super::delete`]. `false` when it opens none by now.
+pub async fn delete(platform: &Platform, id: &ClientId, token: &PlainToken) -> Result<bool, DbError> {
+    let mut tx = platform.db.begin().await?;
+    let deleted = execute!(
+        &mut tx,
+        "DELETE FROM clients WHERE client_id = $1 AND registration_token_hash = $2",
+        id,
+        token.hash()
+    )?;
+    deleted_by(tx, platform, id, deleted, By::Registration).await
+}
+
+/// What becomes of what people allowed a client when its metadata change, in the transaction that stores the new ones.
+///
+/// People consented to be taken to the hosts they were shown: a client that moves elsewhere has to ask again. One that
+/// moves into another sector starts anew altogether: by a refresh token of before it would be told there who somebody is
+/// whom it never met there, which is what pairwise identifiers are to prevent (OpenID Connect Core §8.1).
+pub(super) async fn moved(tx: &mut Tx, platform: &Platform, before: &Client, after: &Client) -> Result<(), DbError> {
+    let leaves = before.sector() != after.sector();
+    if leaves || before.metadata.redirect_uris != after.metadata.redirect_uris {
+        execute!(tx, "DELETE FROM consents WHERE client_id = $1", &after.client_id)?;
+    }
+    if !leaves {
+        return Ok(());
+    }
+    let ended: Vec<(GrantId,)> = fetch_all!(
+        tx,
+        (GrantId,),
+        "UPDATE grants SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL RETURNING id",
+        &after.client_id,
+        platform.clock.now()
+    )?;
+    execute!(tx, "DELETE FROM refresh_tokens WHERE client_id = $1", &after.client_id)?;
+    for (grant,) in &ended {
+        revocations::revoke(tx, platform, Kind::Grant, &grant.to_string()).await?;
+    }
+    if !ended.is_empty() {
+        let details = json!({ "grants": ended.len() });
+        audit::record(tx, platform, "client.sector_changed", None, Some(&after.client_id), details).await?;
+    }
     Ok(())
 }

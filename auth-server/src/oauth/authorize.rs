@@ -21,6 +21,7 @@ use crate::pages::layout::Page;
 use crate::protocol::authorization::{
     self as pending, Channel, Loaded, Next, Pending, Refusal, ValidatedRequest, gone, redirect,
 };
+use crate::protocol::client_auth;
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::request::Parameters;
 use crate::sessions::{self, SignedIn};
@@ -43,6 +44,9 @@ pub async fn authorize(
         Ok(parameters) => parameters,
         Err(error) => return page::oauth(&page, &error),
     };
+    if let Err(error) = client_auth::meet(&state, &ip, &parameters).await {
+        return page::oauth(&page, &error);
+    }
     if let Some(uri) = parameters.get("request_uri") {
         return match pending::take_up(&state, &parameters, &uri).await {
             Ok(id) => redirect(&pending::continue_url(id)),

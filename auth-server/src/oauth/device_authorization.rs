@@ -29,6 +29,7 @@ pub async fn device_authorization(
         platform.limits.check("device_authorization", &ip.bucket(), per_minute, Duration::from_secs(60)).await;
     limited.map_err(|limited| OAuthError::too_many_requests(limited.retry_after))?;
     let parameters = parameters?;
+    client_auth::meet(&state, &ip, &parameters).await?;
     let client = client_auth::authenticate(&state, &parameters).await?;
     if !client.may_use(DEVICE_CODE) {
         return Err(OAuthError::new(Code::UnauthorizedClient, "this client has not registered the device grant"));

@@ -16,7 +16,7 @@ use crate::clients::Client;
 use crate::keys::Algorithm;
 use crate::protocol::binding::Confirmation;
 use crate::protocol::error::{Code, OAuthError};
-use crate::protocol::grants::GrantDetails;
+use crate::protocol::grants::{GrantDetails, sector_of};
 use crate::protocol::request::Parameters;
 use crate::protocol::{bearer, client_auth, tokens};
 use crate::state::AppState;
@@ -98,10 +98,11 @@ async fn refresh_token(state: &AppState, client: &Client, token: &PlainToken) ->
         "SELECT g.user_id, g.details, t.created_at, t.expires_at \
          FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id \
          WHERE t.token_hash = $1 AND t.client_id = $2 AND t.consumed_at IS NULL AND t.expires_at > $3 \
-           AND g.revoked_at IS NULL AND g.expires_at > $3",
+           AND g.revoked_at IS NULL AND g.expires_at > $3 AND COALESCE(g.sector, '') = $4",
         token.hash(),
         &client.client_id,
-        state.platform.clock.now()
+        state.platform.clock.now(),
+        sector_of(client)
     )?;
     Ok(row.map(|(user, Column(details), created_at, expires_at)| {
         let mut answer = json!({

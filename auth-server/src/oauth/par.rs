@@ -53,6 +53,7 @@ pub async fn par(State(state): State<AppState>, ip: ClientIp, request: Request) 
 }
 
 async fn answer(state: &AppState, ip: &ClientIp, parameters: &Parameters) -> Result<Pushed, OAuthError> {
+    client_auth::meet(state, ip, parameters).await?;
     let Proved { client, proofs: mut used } = client_auth::verify(state, parameters).await?;
     let pushed = match limit(state, &client, ip).await {
         Ok(()) => push(state, &client, parameters, &mut used).await,

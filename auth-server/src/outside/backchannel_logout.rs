@@ -13,7 +13,7 @@ use url::{Url, form_urlencoded};
 
 use super::Outside;
 use super::worker::{Finding, Outcome};
-use crate::clients::{self, Client};
+use crate::clients::{self, Client, Origin};
 use crate::keys::{Algorithm, KeyRing};
 
 /// The event a logout token tells of (§2.4).
@@ -21,6 +21,9 @@ pub(crate) const EVENT: &str = "http://schemas.openid.net/event/backchannel-logo
 
 /// For how many seconds a logout token is valid: §2.4 recommends two minutes at most.
 const VALID_SECONDS: i64 = 120;
+
+/// How often a client that nobody vouched for is tried: about an hour and a half.
+const TRIES_OF_STRANGERS: i64 = 10;
 
 /// How long a client may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +34,8 @@ impl Outside {
         client_id: &ClientId,
         user_id: UserId,
         sid: Option<SessionId>,
+        sector: Option<&str>,
+        attempts: i64,
     ) -> Result<Outcome, DbError> {
         let later = |reason: &str| Outcome::Later { reason: reason.into(), after: TimeDelta::zero() };
         let Some(keys) = &self.keys else { return Ok(later("there are no signing keys here")) };
@@ -39,6 +44,15 @@ impl Outside {
         let uri =
             client.as_ref().and_then(|client| Url::parse(client.metadata.backchannel_logout_uri.as_deref()?).ok());
         let (Some(client), Some(uri)) = (client, uri) else { return Ok(Outcome::Done(Finding::Nothing)) };
+        // By the name of this sector it would be told of somebody whom it never met in it.
+        if client.sector().as_deref() != sector {
+            return Ok(Outcome::Done(Finding::Nothing));
+        }
+        let stranger = client.origin != Origin::Operator;
+        let place = match self.places.take(&uri, stranger) {
+            Ok(place) => place,
+            Err(after) => return Ok(Outcome::Postponed { after }),
+        };
         let token = match self.logout_token(keys, &client, user_id, sid) {
             Ok(token) => token,
             Err(error) => return Ok(later(&error.to_string())),
@@ -54,7 +68,11 @@ impl Outside {
             .body(body)
             .send()
             .await;
-        Ok(match sent {
+        match &sent {
+            Ok(response) if !response.status().is_server_error() => place.answered(),
+            _ => place.failed(),
+        }
+        let outcome = match sent {
             Ok(response) => conclude(response.status().as_u16()),
             Err(error) => match refusal(&error) {
                 Some(refused) => Outcome::Hopeless { reason: refused.to_string() },
@@ -62,6 +80,11 @@ impl Outside {
                 None if error.is_connect() => later("no connection"),
                 None => later("broken connection"),
             },
+        };
+        // Nobody vouched for it, so it does not keep us busy for a day.
+        Ok(match outcome {
+            Outcome::Later { reason, .. } if stranger && attempts >= TRIES_OF_STRANGERS => Outcome::Hopeless { reason },
+            outcome => outcome,
         })
     }
 
@@ -93,11 +116,33 @@ impl Outside {
 }
 
 /// What an answer means (§2.8). Redirects are not followed: they would lead past the check of the address.
+///
+/// Final is what is about the request: 400, by which the client refuses it or says that it could not sign the person out;
+/// 410 and 413. All else may be the word of something before the client, while that is being deployed: a balancer's 404,
+/// a gateway's 403.
 fn conclude(status: u16) -> Outcome {
+    let reason = format!("status {status}");
     match status {
         200..=299 => Outcome::Done(Finding::Nothing),
-        408 | 429 | 500.. => Outcome::Later { reason: format!("status {status}"), after: TimeDelta::zero() },
-        // 400: the client refuses the request, or could not sign the person out; asking again changes neither.
-        _ => Outcome::Hopeless { reason: format!("status {status}") },
+        300..=399 | 400 | 410 | 413 => Outcome::Hopeless { reason },
+        _ => Outcome::Later { reason, after: TimeDelta::zero() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_about_the_request_is_final_and_others_are_asked_again__back_channel_2_8() {
+        for status in [200, 204] {
+            assert!(matches!(conclude(status), Outcome::Done(_)), "{status}");
+        }
+        for status in [301, 307, 400, 410, 413] {
+            assert!(matches!(conclude(status), Outcome::Hopeless { .. }), "{status}");
+        }
+        for status in [401, 403, 404, 405, 408, 429, 500, 501, 503] {
+            assert!(matches!(conclude(status), Outcome::Later { .. }), "{status}");
+        }
     }
 }

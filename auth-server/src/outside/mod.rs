@@ -8,6 +8,7 @@ pub mod enrichment;
 pub mod forgotten;
 pub mod hunter;
 pub mod mail;
+mod places;
 pub mod unsubscribe;
 pub mod worker;
 
@@ -25,6 +26,7 @@ use crate::keys::KeyRing;
 use enrichment::Enricher;
 use hunter::{EmailVerifier, Hunter};
 use mail::{MailSettingsError, Mailer};
+use places::Places;
 
 /// The services that the configuration names. Cheap to clone; clones share connections and circuit breakers.
 #[derive(Clone)]
@@ -39,6 +41,8 @@ pub struct Outside {
     /// What logout tokens are signed with.
     keys: Option<KeyRing>,
     wake: Arc<Notify>,
+    /// Whom logout tokens are being sent to.
+    places: Places,
 }
 
 impl Outside {
@@ -55,6 +59,7 @@ impl Outside {
             enricher: enrichment::choose(platform),
             keys: None,
             wake: Arc::default(),
+            places: Places::new(&platform.clock),
             platform: platform.clone(),
         })
     }

@@ -48,6 +48,8 @@ pub(super) enum Outcome {
     Done(Finding),
     /// Not now. `after`: not before that, whatever the backoff says.
     Later { reason: String, after: TimeDelta },
+    /// Not tried: others are being called. It counts for nothing.
+    Postponed { after: TimeDelta },
     /// Never.
     Hopeless { reason: String },
 }
@@ -153,7 +155,7 @@ impl Outside {
 
     /// Does one job and records what came of it.
     pub(super) async fn work(&self, taken: Taken) {
-        let outcome = tokio::time::timeout(DEADLINE, self.attempt(&taken.job)).await;
+        let outcome = tokio::time::timeout(DEADLINE, self.attempt(&taken)).await;
         let outcome = outcome.unwrap_or_else(|_| Outcome::Later { reason: "timeout".into(), after: TimeDelta::zero() });
         match self.settle(&taken, outcome).await {
             Ok(()) => {}
@@ -163,11 +165,13 @@ impl Outside {
         }
     }
 
-    async fn attempt(&self, job: &Job) -> Outcome {
-        let outcome = match job {
+    async fn attempt(&self, taken: &Taken) -> Outcome {
+        let outcome = match &taken.job {
             Job::CheckEmail { user_id } => self.check_email(*user_id).await,
             Job::Enrich { user_id } => self.enrich(*user_id).await,
-            Job::BackchannelLogout { client_id, user_id, sid } => self.tell_of_logout(client_id, *user_id, *sid).await,
+            Job::BackchannelLogout { client_id, user_id, sid, sector } => {
+                self.tell_of_logout(client_id, *user_id, *sid, sector.as_deref(), taken.attempts).await
+            }
             mail => self.mail(mail).await,
         };
         outcome.unwrap_or_else(|error| Outcome::Later { reason: error.to_string(), after: TimeDelta::zero() })
@@ -222,6 +226,12 @@ impl Outside {
                 } else {
                     self.give_up(&mut tx, taken, &reason).await?;
                 }
+            }
+            Outcome::Postponed { after } => {
+                // Not all of them at once.
+                let spread = Backoff { first: after.to_std().unwrap_or_default(), ..BACKOFF };
+                let spread = TimeDelta::from_std(spread.wait(1, &platform.random)).unwrap_or_default();
+                outbox::postponed(&mut tx, taken.id, platform.clock.now() + after + spread).await?;
             }
             Outcome::Hopeless { reason } => self.give_up(&mut tx, taken, &reason).await?,
         }

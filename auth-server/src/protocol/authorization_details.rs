@@ -15,8 +15,7 @@ use super::request::Parameters;
 use crate::clients::Client;
 use crate::state::AppState;
 
-/// The types there are: `authorization_details_types_supported`.
-pub const TYPES: &[&str] = &["referral_code"];
+pub use crate::clients::AUTHORIZATION_DETAILS_TYPES as TYPES;
 
 /// As much as is looked at.
 const BOUNDS: Bounds = Bounds { max_bytes: 4096, max_depth: 6 };

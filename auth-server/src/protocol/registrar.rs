@@ -130,6 +130,8 @@ mod tests {
             name: "App".into(),
             secret_hash: None,
             sealed_secret: None,
+            revision: 0,
+            used_at: None,
             origin: crate::clients::Origin::Operator,
             first_party: false,
             metadata: crate::clients::ClientMetadata {

@@ -49,7 +49,7 @@ pub async fn open(
     };
     let unverified = Unverified::parse(&object, LONGEST).map_err(refused)?;
     check_type(&unverified)?;
-    let verified = match verify_signed(state, client, &unverified, &allowed(client)).await {
+    let verified = match verify_signed(&state.client_keys, client, &unverified, &allowed(client)).await {
         Ok(verified) => verified,
         Err(NotSigned::Keys(ClientKeysError::Unavailable)) => {
             let after = Duration::from_secs(5);

@@ -48,17 +48,20 @@ impl RelyingParty {
         if metadata.backchannel_logout_session_required && self.sid.is_none() {
             return None;
         }
-        Some(Job::BackchannelLogout { client_id: self.client.client_id.clone(), user_id: self.user_id, sid: self.sid })
+        let client_id = self.client.client_id.clone();
+        Some(Job::BackchannelLogout { client_id, user_id: self.user_id, sid: self.sid, sector: self.client.sector() })
     }
 }
 
-/// The clients with a grant of this session, a live one or a past one.
+/// The clients with a grant of this session, a live one or a past one; not those that were in another sector then, where
+/// they knew the person by another name.
 pub(super) async fn of_session(tx: &mut Tx, sid: SessionId) -> Result<Vec<RelyingParty>, DbError> {
-    let rows: Vec<(ClientId, UserId)> =
-        fetch_all!(tx, (ClientId, UserId), "SELECT DISTINCT client_id, user_id FROM grants WHERE sid = $1", sid)?;
+    type Row = (ClientId, UserId, Option<String>);
+    let rows: Vec<Row> =
+        fetch_all!(tx, Row, "SELECT DISTINCT client_id, user_id, sector FROM grants WHERE sid = $1", sid)?;
     let mut parties = vec![];
-    for (client_id, user_id) in rows {
-        if let Some(client) = clients::by_id(tx, &client_id).await? {
+    for (client_id, user_id, sector) in rows {
+        if let Some(client) = clients::by_id(tx, &client_id).await?.filter(|client| client.sector() == sector) {
             parties.push(RelyingParty { client, user_id, sid: Some(sid) });
         }
     }
@@ -72,17 +75,17 @@ pub(super) async fn of_account(
     user_id: UserId,
     sessions: &[SessionId],
 ) -> Result<Vec<RelyingParty>, DbError> {
-    type Row = (ClientId, Option<SessionId>, Option<DateTime<Utc>>);
+    type Row = (ClientId, Option<SessionId>, Option<String>, Option<DateTime<Utc>>);
     let rows: Vec<Row> =
-        fetch_all!(tx, Row, "SELECT client_id, sid, revoked_at FROM grants WHERE user_id = $1", user_id)?;
-    let known: BTreeSet<(ClientId, Option<SessionId>)> = rows
+        fetch_all!(tx, Row, "SELECT client_id, sid, sector, revoked_at FROM grants WHERE user_id = $1", user_id)?;
+    let known: BTreeSet<(ClientId, Option<SessionId>, Option<String>)> = rows
         .into_iter()
-        .filter(|(_, sid, revoked_at)| revoked_at.is_none() || sid.is_some_and(|sid| sessions.contains(&sid)))
-        .map(|(client_id, sid, _)| (client_id, sid))
+        .filter(|(_, sid, _, revoked_at)| revoked_at.is_none() || sid.is_some_and(|sid| sessions.contains(&sid)))
+        .map(|(client_id, sid, sector, _)| (client_id, sid, sector))
         .collect();
     let mut parties = vec![];
-    for (client_id, sid) in known {
-        if let Some(client) = clients::by_id(tx, &client_id).await? {
+    for (client_id, sid, sector) in known {
+        if let Some(client) = clients::by_id(tx, &client_id).await?.filter(|client| client.sector() == sector) {
             parties.push(RelyingParty { client, user_id, sid });
         }
     }

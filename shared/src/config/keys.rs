@@ -282,6 +282,9 @@ settings! {
         /// May a client's id be the https URL of a document with its metadata (OAuth Client ID Metadata Document)? The
         /// document is fetched; such clients always ask for consent, under the name of their host.
         metadata_documents: bool = "false";
+        /// After how many days a client that registered itself is forgotten, when it has no grant and did not act for
+        /// itself in that time. 0: never.
+        unused_days: u64 = "90";
     }
     /// Rate limits, by client address unless said otherwise.
     limits: Limits {
@@ -297,7 +300,8 @@ settings! {
         authorizations_per_minute: u64 = "300";
         /// Requests to register a client, or to manage one's own registration, a minute.
         registrations_per_minute: u64 = "30";
-        /// Fetches of client metadata documents a minute, by the document's host.
+        /// Client metadata documents that are fetched for the first time a minute. Three times as many by the document's
+        /// host, ten times as many in all, and twenty times as many that are fetched again.
         client_documents_per_minute: u64 = "30";
         /// Look-ups by email a minute, by caller.
         lookups_per_minute: u64 = "60";

@@ -17,6 +17,9 @@ const SHORTEST_SECRET: usize = 32;
 /// The end of the year 9999: later times are nobody's intention.
 const LATEST: i64 = 253_402_300_799;
 
+/// How many keys a token is tried against: an RSA signature is slow to verify, and a stranger sends it.
+const MOST_TRIED: usize = 4;
+
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {
@@ -42,6 +45,8 @@ pub enum JwtError {
     AlgorithmNotAllowed,
     #[error("no key fits the token")]
     NoKey,
+    #[error("more than {MOST_TRIED} keys fit the token; name the one by kid")]
+    ManyKeys,
     #[error("the token's signature does not verify")]
     Signature,
 }
@@ -162,17 +167,16 @@ impl Unverified {
         &self.claims
     }
 
-    /// Verifies with whichever of `keys` fits. `allowed` is what the caller's profile permits.
+    /// Verifies with whichever of `keys` fits, a few at most: whoever has many names one by `kid` (OpenID Connect Core §10.1). `allowed` is what the caller's profile permits.
     pub fn verify(&self, keys: &KeySet, allowed: &[Algorithm]) -> Result<Verified, JwtError> {
         self.allow(allowed)?;
-        let mut candidates = keys.candidates(self.kid(), self.alg()).peekable();
-        if candidates.peek().is_none() {
-            return Err(JwtError::NoKey);
+        let candidates: Vec<_> = keys.candidates(self.kid(), self.alg()).collect();
+        match candidates.len() {
+            0 => Err(JwtError::NoKey),
+            1..=MOST_TRIED if candidates.iter().any(|key| self.is_signed_with(key.verifier())) => Ok(self.verified()),
+            1..=MOST_TRIED => Err(JwtError::Signature),
+            _ => Err(JwtError::ManyKeys),
         }
-        if candidates.any(|key| self.is_signed_with(key.verifier())) {
-            return Ok(self.verified());
-        }
-        Err(JwtError::Signature)
     }
 
     /// Verifies with this one key, whatever `kid` says.

@@ -3,14 +3,15 @@
 use shared::config::Config;
 
 use super::Fault;
-use crate::clients::metadata::{AUTH_METHODS, GRANT_TYPES, SCOPES, TOKEN_EXCHANGE};
-use crate::clients::{NewClient, Origin, mtls_auth_methods};
-use crate::protocol::authorization_details::TYPES;
+use super::certificates::mtls_auth_methods;
+use crate::clients::metadata::{
+    AUTH_METHODS, AUTHORIZATION_DETAILS_TYPES, DEVICE_CODE, GRANT_TYPES, JWT_BEARER, SCOPES, TOKEN_EXCHANGE,
+};
+use crate::clients::{NewClient, Origin};
 
 /// The grants that a client nobody vouched for may use. A password is typed into our own apps only, and whoever asserts
 /// who somebody is, or trades tokens, is let in by the operator.
-const FOR_ANYBODY: &[&str] =
-    &["authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"];
+const FOR_ANYBODY: &[&str] = &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE];
 
 /// Is this scope for our own apps only?
 pub(in crate::clients) fn is_first_party_scope(scope: &str) -> bool {
@@ -24,7 +25,7 @@ pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
     known("grant_types", "grant", &metadata.grant_types, GRANT_TYPES)?;
     known("scope", "scope", &metadata.scopes, SCOPES)?;
     let types = &metadata.authorization_details_types;
-    known("authorization_details_types", "type of authorization details", types, TYPES)?;
+    known("authorization_details_types", "type of authorization details", types, AUTHORIZATION_DETAILS_TYPES)?;
     known("token_endpoint_auth_method", "auth method", std::slice::from_ref(method), &auth_methods)?;
 
     let has = |grant: &str| metadata.grant_types.iter().any(|g| g == grant);
@@ -48,6 +49,17 @@ pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
     }
     if has(TOKEN_EXCHANGE) && method == "none" {
         return fault("a public client can't exchange tokens: anybody could in its name (RFC 8693 §5)");
+    }
+    if has(JWT_BEARER) {
+        if !client.first_party {
+            return fault("the JWT bearer grant is for first-party clients only (--first-party)");
+        }
+        if method == "none" {
+            return fault("a public client can't use the JWT bearer grant: it has no key of its own (RFC 7523 §2.1)");
+        }
+        if metadata.jwks.is_none() && metadata.jwks_uri.is_none() {
+            return fault("the JWT bearer grant needs jwks or jwks_uri: the keys to verify assertions with");
+        }
     }
     if has("refresh_token") && metadata.grant_types.iter().all(|g| g == "refresh_token" || g == "client_credentials") {
         return fault("refresh_token alone gives nothing; add a grant in which a person takes part");

@@ -7,9 +7,9 @@ use shared::outbound::Guarded;
 
 use super::Fault;
 use super::addresses::fetchable;
-use crate::clients::{ClientMetadata, JWT_BEARER, Profile};
+use crate::clients::{ClientMetadata, Profile};
 
-pub(super) fn check(metadata: &ClientMetadata, guard: &Guarded, first_party: bool) -> Result<(), Fault> {
+pub(super) fn check(metadata: &ClientMetadata, guard: &Guarded) -> Result<(), Fault> {
     let fault = |reason: String| Err(Fault::new("jwks", reason));
     if metadata.jwks.is_some() && metadata.jwks_uri.is_some() {
         return fault("jwks and jwks_uri exclude each other; register one of them (RFC 7591 §2)".into());
@@ -26,18 +26,6 @@ pub(super) fn check(metadata: &ClientMetadata, guard: &Guarded, first_party: boo
     let has_keys = metadata.jwks.is_some() || metadata.jwks_uri.is_some();
     if metadata.token_endpoint_auth_method == "private_key_jwt" && !has_keys {
         return fault("private_key_jwt needs jwks or jwks_uri: the keys to verify assertions with".into());
-    }
-    if metadata.grant_types.iter().any(|grant| grant == JWT_BEARER) {
-        let fault = |reason: &str| Err(Fault::new("grant_types", reason));
-        if !first_party {
-            return fault("the JWT bearer grant is for first-party clients only (--first-party)");
-        }
-        if metadata.token_endpoint_auth_method == "none" {
-            return fault("a public client can't use the JWT bearer grant: it has no key of its own (RFC 7523 §2.1)");
-        }
-        if !has_keys {
-            return fault("the JWT bearer grant needs jwks or jwks_uri: the keys to verify assertions with");
-        }
     }
     if metadata.require_signed_request_object && !has_keys {
         return fault("signed request objects need jwks or jwks_uri: the keys to verify them with".into());

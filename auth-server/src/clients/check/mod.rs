@@ -3,17 +3,22 @@
 
 mod addresses;
 mod algorithms;
+mod certificates;
 mod grants;
 mod keys;
+mod logout;
 mod profile;
 mod redirect_uris;
 pub(super) mod sector;
 
 use shared::Platform;
-use shared::ids::ClientId;
+use shared::config::Config;
+use shared::outbound::Guarded;
 
-use super::{Client, ClientError, NewClient, Origin, certificates, is_client_id, logout};
+use super::{Client, ClientError, NewClient, Origin, drawn_id, is_client_id};
+use crate::printable::is_deceptive;
 
+pub use certificates::mtls_auth_methods;
 pub(super) use grants::is_first_party_scope;
 pub use redirect_uris::{check_redirect_uri, inferred_application_type, is_loopback};
 
@@ -35,8 +40,7 @@ impl Fault {
 
 /// Checks a client that is to be registered.
 pub(super) fn check(platform: &Platform, client: NewClient) -> Result<Client, ClientError> {
-    let drawn = || ClientId(format!("client-{}", platform.random.uuid_v4().simple()));
-    let client_id = client.client_id.clone().unwrap_or_else(drawn);
+    let client_id = client.client_id.clone().unwrap_or_else(|| drawn_id(platform));
     let id = client_id.as_str();
     // The id of a client with a document is its URL, which was judged when it was fetched.
     if client.origin != Origin::Document && !is_client_id(id) {
@@ -48,7 +52,7 @@ pub(super) fn check(platform: &Platform, client: NewClient) -> Result<Client, Cl
         let reason = "the client id may not be a UUID: it could be taken for a user's id";
         return Err(Fault::new("client_id", reason).into());
     }
-    check_metadata(platform, &client)?;
+    check_metadata(&platform.config, platform.outbound.guarded(), &client)?;
     let NewClient { name, first_party, origin, metadata, .. } = client;
     Ok(Client {
         client_id,
@@ -58,26 +62,28 @@ pub(super) fn check(platform: &Platform, client: NewClient) -> Result<Client, Cl
         first_party,
         origin,
         metadata,
+        revision: 0,
+        used_at: None,
         created_at: platform.clock.now(),
     })
 }
 
 /// Everything that can be told without asking anybody else.
-fn check_metadata(platform: &Platform, client: &NewClient) -> Result<(), Fault> {
-    let guard = platform.outbound.guarded();
-    let name = &client.name;
-    if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-        let reason = "the name may have 1 to 100 printable characters; it is what people are shown";
+fn check_metadata(config: &Config, guard: &Guarded, client: &NewClient) -> Result<(), Fault> {
+    let (name, metadata) = (&client.name, &client.metadata);
+    let strange = |c: char| c.is_control() || is_deceptive(c);
+    if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(strange) {
+        let reason = "the name may have 1 to 100 printable characters, none of them invisible or turning the direction \
+                      of writing; it is what people are shown";
         return Err(Fault::new("client_name", reason));
     }
-    grants::check(client, &platform.config)?;
-    certificates::check(&client.metadata, &platform.config)
-        .map_err(|reason| Fault::new("token_endpoint_auth_method", reason))?;
-    redirect_uris::check(client)?;
-    keys::check(&client.metadata, guard, client.first_party)?;
-    algorithms::check(&client.metadata)?;
-    addresses::check(&client.metadata)?;
-    logout::check(platform, &client.metadata).map_err(|reason| Fault::new("post_logout_redirect_uris", reason))?;
-    sector::check(&client.metadata)?;
-    profile::check(&client.metadata)
+    grants::check(client, config)?;
+    certificates::check(metadata, config)?;
+    redirect_uris::check(client, config)?;
+    keys::check(metadata, guard)?;
+    algorithms::check(metadata)?;
+    addresses::check(metadata)?;
+    logout::check(metadata, guard)?;
+    sector::check(metadata)?;
+    profile::check(metadata)
 }

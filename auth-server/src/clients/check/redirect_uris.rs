@@ -1,11 +1,12 @@
 //! Where codes may be sent (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1.3).
 
+use shared::config::{Config, PublicUrl};
 use url::Url;
 
 use super::Fault;
 use crate::clients::{NewClient, Origin};
 
-pub(super) fn check(client: &NewClient) -> Result<(), Fault> {
+pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
     let metadata = &client.metadata;
     let fault = |reason: String| Err(Fault::new("redirect_uris", reason));
     if metadata.redirect_uris.is_empty() && metadata.grant_types.iter().any(|g| g == "authorization_code") {
@@ -14,6 +15,16 @@ pub(super) fn check(client: &NewClient) -> Result<(), Fault> {
     for uri in &metadata.redirect_uris {
         if let Err(reason) = check_redirect_uri(uri) {
             return fault(format!("the redirect URI {uri:?} {reason}"));
+        }
+    }
+    if client.origin != Origin::Operator {
+        for (member, uris) in [
+            ("redirect_uris", &metadata.redirect_uris),
+            ("post_logout_redirect_uris", &metadata.post_logout_redirect_uris),
+        ] {
+            for uri in uris {
+                check_stranger(uri, config).map_err(|reason| Fault::new(member, format!("{uri:?} {reason}")))?;
+            }
         }
     }
     let is_https = |uri: &String| uri.starts_with("https://");
@@ -32,8 +43,25 @@ pub(super) fn check(client: &NewClient) -> Result<(), Fault> {
 /// The `application_type` of a client that did not say. The specification's default, web, fits those whose redirect
 /// URIs are all https; others would only be told to say native (OpenID Connect Registration §2).
 pub fn inferred_application_type(origin: Origin, redirect_uris: &[String]) -> Option<String> {
-    let web = redirect_uris.iter().all(|uri| uri.starts_with("https://"));
+    let web = redirect_uris.iter().all(|uri| uri.starts_with("https://") && !on_this_machine(uri));
     (origin != Origin::Operator).then(|| if web { "web" } else { "native" }.to_owned())
+}
+
+/// What a client that nobody vouched for may not name, though an operator may.
+fn check_stranger(uri: &str, config: &Config) -> Result<(), &'static str> {
+    let Ok(url) = Url::parse(uri) else { return Err("is not an absolute URL") };
+    // People would read that they are taken to us; and a redirect of ours would carry a fragment with a code in it on to
+    // wherever the redirect URI has it lead.
+    let ours = [Some(&config.auth.public_url), config.auth.mtls_public_url.as_ref(), Some(&config.api.public_url)];
+    let is_ours = |own: &PublicUrl| Url::parse(own.as_str()).is_ok_and(|own| own.origin() == url.origin());
+    if ours.into_iter().flatten().any(is_ours) {
+        return Err("is an address of this server itself");
+    }
+    // RFC 8252 §7.1: one slash. What stands after two looks like a host, and nobody's word for it.
+    if !matches!(url.scheme(), "https" | "http") && uri[url.scheme().len()..].starts_with("://") {
+        return Err("names an authority under a private scheme; write com.example.app:/path (RFC 8252 section 7.1)");
+    }
+    Ok(())
 }
 
 fn on_this_machine(uri: &str) -> bool {

@@ -2,6 +2,8 @@
 //! was given when it registered. The token stays the same until the client is deleted: were it exchanged with each
 //! change, a client whose answer is lost on the way could never manage itself again.
 
+use std::time::Duration;
+
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,12 +13,16 @@ use shared::ids::ClientId;
 use shared::secret::PlainToken;
 
 use super::{Refusal, answer, bearer, body, limit, requested};
-use crate::clients::{Client, Fault, delete as delete_client, registration};
+use crate::clients::{Client, Fault, registration};
+use crate::protocol::error::OAuthError;
 use crate::state::AppState;
 
 /// What only the server says (RFC 7592 §2.2: "MUST NOT include").
 const NOT_THE_CLIENTS: [&str; 4] =
     ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
+
+/// How often an update is tried against others that change the same registration.
+const TRIES: usize = 3;
 
 /// Who asks. The answer is the same for an unknown client and for a wrong token (RFC 7592 §2).
 async fn authenticate(
@@ -47,17 +53,25 @@ pub async fn update(
     Path(client_id): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let (current, token) = authenticate(&state, &ip, client_id, request.headers()).await?;
+    let (mut current, token) = authenticate(&state, &ip, client_id, request.headers()).await?;
     let members = body(request).await?;
-    let told = own_credentials(&current, &members)?;
-    // Whether it must use PKCE is for the operator to say, and stays.
-    let (name, mut metadata) = requested(&members, current.metadata.require_pkce)?;
-    metadata.profile = current.metadata.profile;
-    let name = name.unwrap_or_else(|| current.client_id.to_string());
-    let replaced = registration::replace(&state.platform, &current, &token, name, metadata, told.as_ref()).await?;
-    state.clients.forget(&current.client_id).await;
-    let (client, fresh) = replaced.ok_or(Refusal::Token { sent: true })?;
-    Ok(answer(StatusCode::OK, &state, &client, fresh.as_ref(), &token))
+    for _ in 0..TRIES {
+        let told = own_credentials(&current, &members)?;
+        // Whether it must use PKCE is for the operator to say, and stays.
+        let (name, mut metadata) = requested(&members, current.metadata.require_pkce)?;
+        metadata.profile = current.metadata.profile;
+        let name = name.unwrap_or_else(|| current.client_id.to_string());
+        let replaced = registration::replace(&state.platform, &current, &token, name, metadata, told.as_ref()).await?;
+        state.clients.forget(&current.client_id).await;
+        if let Some((client, fresh)) = replaced {
+            return Ok(answer(StatusCode::OK, &state, &client, fresh.as_ref(), &token));
+        }
+        // Somebody changed it meanwhile, or it is gone: look again, and at what the request says about its secret too.
+        let now = registration::authenticate(&state.platform, &current.client_id, &token).await?;
+        current = now.ok_or(Refusal::Token { sent: true })?;
+    }
+    let reason = "the registration is being changed by others; send the request again";
+    Err(OAuthError::temporarily_unavailable(reason, Duration::from_secs(1)).into())
 }
 
 /// RFC 7592 §2.2: the request names its client, and a secret in it is the client's own.
@@ -87,8 +101,8 @@ pub async fn delete(
     Path(client_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (client, _) = authenticate(&state, &ip, client_id, &headers).await?;
-    let deleted = delete_client(&state.platform, &client.client_id).await?;
+    let (client, token) = authenticate(&state, &ip, client_id, &headers).await?;
+    let deleted = registration::delete(&state.platform, &client.client_id, &token).await?;
     state.clients.forget(&client.client_id).await;
     if !deleted {
         return Err(Refusal::Token { sent: true });

@@ -34,7 +34,8 @@ pub fn router() -> Router<AppState> {
     let cors = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER]);
     Router::new()
         .route("/oauth/register", post(register))
         .route("/oauth/register/{client_id}", get(client::read).put(client::update).delete(client::delete))
@@ -66,7 +67,7 @@ impl From<Fault> for Refusal {
     fn from(Fault { member, reason }: Fault) -> Self {
         let code = if member == "redirect_uris" { Code::InvalidRedirectUri } else { Code::InvalidClientMetadata };
         // error_description is ASCII (RFC 6749 §5.2).
-        Self::Error(OAuthError::new(code, reason.replace('§', "section ").replace('…', "*")))
+        Self::Error(OAuthError::new(code, reason.replace('§', "section ")))
     }
 }
 
@@ -87,7 +88,7 @@ impl IntoResponse for Refusal {
         match self {
             Self::Error(error) => error.into_response(),
             Self::Token { sent } => {
-                let error = OAuthError::new(Code::InvalidToken, "a valid token is needed: Authorization: Bearer *");
+                let error = OAuthError::new(Code::InvalidToken, "a valid token is needed: Authorization: Bearer TOKEN");
                 let challenge = match sent {
                     true => "Bearer realm=\"registration\", error=\"invalid_token\"",
                     false => "Bearer realm=\"registration\"",
@@ -114,7 +115,7 @@ async fn register(State(state): State<AppState>, ip: ClientIp, request: Request)
     };
     let members = body(request).await?;
     let (name, metadata) = requested(&members, platform.config.registration.require_pkce)?;
-    let client_id = shared::ids::ClientId(format!("client-{}", platform.random.uuid_v4().simple()));
+    let client_id = clients::drawn_id(platform);
     let client = NewClient {
         name: name.unwrap_or_else(|| client_id.to_string()),
         client_id: Some(client_id),

@@ -22,6 +22,7 @@ pub async fn issue(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthErr
         .await
         .map_err(|refusal| failure(&refusal, broken))?;
     proofs::consume_alone(platform, request.proofs).await?;
+    request.state.clients.mark_used(request.client).await?;
     let scope = scope_list(&scope);
     let access_token = AccessToken {
         client: request.client,

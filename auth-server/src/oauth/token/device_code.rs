@@ -8,7 +8,7 @@ use sqlx::types::Json;
 
 use crate::protocol::device::{self, Poll};
 use crate::protocol::error::{Code, OAuthError};
-use crate::protocol::grants::{GrantDetails, GrantRef};
+use crate::protocol::grants::{self, GrantDetails, GrantRef};
 use crate::protocol::token_request::{Granted, TokenRequest};
 use crate::protocol::tokens::{self, TokenResponse};
 
@@ -32,8 +32,10 @@ pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuth
     let granted = fetch_optional!(
         &mut tx,
         (UserId, Option<SessionId>, Json<GrantDetails>, DateTime<Utc>),
-        "SELECT user_id, sid, details, expires_at FROM grants WHERE id = $1 AND revoked_at IS NULL",
-        id
+        "SELECT user_id, sid, details, expires_at FROM grants \
+         WHERE id = $1 AND revoked_at IS NULL AND COALESCE(sector, '') = $2",
+        id,
+        grants::sector_of(client)
     )?;
     let Some((user, sid, Json(details), expires_at)) = granted else {
         tx.commit().await?;

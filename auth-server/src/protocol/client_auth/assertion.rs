@@ -38,6 +38,13 @@ pub(super) struct Presented {
     token: Unverified,
 }
 
+impl Presented {
+    /// Whose it says it is.
+    pub(super) fn client_id(&self) -> &ClientId {
+        &self.client_id
+    }
+}
+
 /// Why an assertion proves nothing.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
@@ -177,7 +184,7 @@ async fn with_registered_key(state: &AppState, client: &Client, token: &Unverifi
         Some(name) => algorithm_named(name).into_iter().filter(|alg| profile.contains(alg)).collect(),
         None => profile.to_vec(),
     };
-    Ok(verify_signed(state, client, token, &allowed).await?)
+    Ok(verify_signed(&state.client_keys, client, token, &allowed).await?)
 }
 
 /// The claims (RFC 7523 §3): the `jti`, and until when it must be remembered.

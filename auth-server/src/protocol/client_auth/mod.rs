@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use shared::http::ClientIp;
 use shared::ids::ClientId;
 use shared::secret::{PlainToken, TokenHash};
 use url::form_urlencoded;
@@ -14,7 +15,7 @@ use url::form_urlencoded;
 use super::error::OAuthError;
 use super::proofs::{self, UsedProof};
 use super::request::Parameters;
-use crate::clients::Client;
+use crate::clients::{Client, NotNow};
 use crate::state::AppState;
 
 /// What a request shows for its client.
@@ -70,6 +71,29 @@ pub async fn verify(state: &AppState, parameters: &Parameters) -> Result<Proved,
     };
     let client = client.filter(|_| proved).ok_or_else(|| OAuthError::invalid_client(challenge))?;
     Ok(Proved { client, proofs: vec![] })
+}
+
+/// Meets the client of a request with which a flow begins: one that is known by its document is looked for here, and
+/// nowhere else for the first time. Whether it is who it says is for [`verify`] to find out.
+///
+/// # Errors
+/// When the caller, or everybody together, brings too many that nobody has met.
+pub async fn meet(state: &AppState, caller: &ClientIp, parameters: &Parameters) -> Result<(), OAuthError> {
+    if !state.platform.config.registration.metadata_documents {
+        return Ok(());
+    }
+    // What can't be read is refused in a moment.
+    let Ok(presented) = read(parameters) else { return Ok(()) };
+    let id = match &presented {
+        Presented::Basic { client_id, .. } | Presented::Post { client_id, .. } | Presented::None { client_id } => {
+            &ClientId(client_id.clone())
+        }
+        Presented::Assertion(presented) => presented.client_id(),
+    };
+    state.clients.meet(id, caller).await.map_err(|not_now| match not_now {
+        NotNow::Limited(limited) => OAuthError::too_many_requests(limited.retry_after),
+        NotNow::Database(error) => error.into(),
+    })
 }
 
 /// Compares in constant time, and does so too when there is nothing to compare with.

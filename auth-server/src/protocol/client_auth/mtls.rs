@@ -5,17 +5,13 @@ use std::net::IpAddr;
 
 use shared::http::ClientCertificate;
 use shared::http::distinguished_name::DistinguishedName;
-use shared::jose::jwk::KeySet;
 
-use crate::clients::{Client, ClientMetadata};
+use crate::clients::keys::has_key;
+use crate::clients::{Client, ClientMetadata, SELF_SIGNED, TLS_CLIENT_AUTH};
 use crate::protocol::binding::Confirmation;
 use crate::protocol::error::OAuthError;
 use crate::state::AppState;
 
-/// A certificate of an authority that the operator named, about a subject that the client registered (§2.1).
-pub const TLS_CLIENT_AUTH: &str = "tls_client_auth";
-/// A certificate of the client's own, whose key it registered (§2.2).
-pub const SELF_SIGNED: &str = "self_signed_tls_client_auth";
 /// The methods of this file.
 pub const METHODS: [&str; 2] = [TLS_CLIENT_AUTH, SELF_SIGNED];
 
@@ -30,7 +26,11 @@ pub async fn proves(state: &AppState, client: &Client, certificate: Option<&Clie
                 && names(certificate, &client.metadata)
         }
         // No chain is looked at; when its owner says that it has expired, it has.
-        SELF_SIGNED => certificate.is_valid_at(now) && holds_a_key(certificate, &client.metadata),
+        SELF_SIGNED if certificate.is_valid_at(now) => match certificate.key_thumbprint() {
+            // Is its key among those that the client registered (§2.2.2)?
+            Some(shown) => has_key(&state.client_keys, client, shown).await,
+            None => false,
+        },
         _ => false,
     }
 }
@@ -67,13 +67,6 @@ fn same_mailbox(one: &str, other: &str) -> bool {
         }
         _ => false,
     }
-}
-
-/// Is its key among those that the client registered (§2.2.2)?
-fn holds_a_key(certificate: &ClientCertificate, metadata: &ClientMetadata) -> bool {
-    let Some(shown) = certificate.key_thumbprint() else { return false };
-    let keys = metadata.jwks.as_ref().and_then(|jwks| KeySet::parse(jwks).ok());
-    keys.is_some_and(|keys| keys.keys().iter().any(|key| key.thumbprint() == shown))
 }
 
 /// What the tokens of a request are bound to, for clients that registered

@@ -11,7 +11,7 @@ use shared::secret::PlainToken;
 use shared::{execute, fetch_optional};
 use sqlx::types::Json;
 
-use super::{CodeRequest, GrantDetails, GrantRef, Parts, insert_grant, to_oxide};
+use super::{CodeRequest, GrantDetails, GrantRef, Parts, insert_grant, sector_of, to_oxide};
 use crate::clients::Client;
 
 /// Authorization codes of one request.
@@ -78,8 +78,10 @@ impl<'a> Codes<'a> {
         let granted = fetch_optional!(
             self.tx,
             (UserId, Option<SessionId>, Json<GrantDetails>, DateTime<Utc>),
-            "SELECT user_id, sid, details, expires_at FROM grants WHERE id = $1 AND revoked_at IS NULL",
-            grant_id
+            "SELECT user_id, sid, details, expires_at FROM grants \
+             WHERE id = $1 AND revoked_at IS NULL AND COALESCE(sector, '') = $2",
+            grant_id,
+            sector_of(self.client)
         )?;
         let Some((user, sid, Json(details), expires_at)) = granted else { return Ok(None) };
         let Ok(redirect_uri) = request.redirect_uri.parse() else { return Ok(None) };

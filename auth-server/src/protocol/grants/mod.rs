@@ -151,6 +151,12 @@ pub fn refreshes(client: &Client) -> bool {
     client.may_use("refresh_token")
 }
 
+/// The sector a client is in, as [`insert_grant`] stores it, for a comparison in SQL: a grant serves in the sector it was
+/// made in and no other. A client that moved ended its grants, but one that was made while it moved may be left.
+pub fn sector_of(client: &Client) -> String {
+    client.sector().unwrap_or_default()
+}
+
 /// Adds a grant's row. One that can't be refreshed is only kept until its last access token has expired, and for as long
 /// as the session it was made in may live: by its grants a session knows the clients to tell of its end.
 pub async fn insert_grant(
@@ -171,17 +177,19 @@ pub async fn insert_grant(
         (tokens.access_token_seconds + tokens.code_seconds + 3600).max(session)
     };
     let expires_at = now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2_000_000));
-    if let Some(sector) = client.sector() {
-        subjects::remember(tx, platform, &sector, user).await?;
+    let sector = client.sector();
+    if let Some(sector) = &sector {
+        subjects::remember(tx, platform, sector, user).await?;
     }
     execute!(
         tx,
-        "INSERT INTO grants (id, user_id, client_id, sid, details, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO grants (id, user_id, client_id, sid, sector, details, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         id,
         user,
         &client.client_id,
         sid,
+        sector,
         Json(details),
         now,
         expires_at

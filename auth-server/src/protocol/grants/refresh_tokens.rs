@@ -13,7 +13,7 @@ use shared::{execute, fetch_optional};
 use sqlx::types::Json;
 
 use super::super::binding::Confirmation;
-use super::{GrantDetails, GrantRef, Parts, refreshes, to_oxide};
+use super::{GrantDetails, GrantRef, Parts, refreshes, sector_of, to_oxide};
 use crate::clients::Client;
 
 /// Refresh tokens of one request, and the id of the access token that goes with them. Access tokens themselves are
@@ -70,10 +70,11 @@ impl<'a> RefreshTokens<'a> {
             "SELECT g.id, g.user_id, g.sid, g.details, g.expires_at \
              FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id \
              WHERE t.token_hash = $1 AND t.client_id = $2 AND t.expires_at > $3 \
-               AND g.revoked_at IS NULL AND g.expires_at > $3",
+               AND g.revoked_at IS NULL AND g.expires_at > $3 AND COALESCE(g.sector, '') = $4",
             token.hash(),
             &self.client.client_id,
-            self.platform.clock.now()
+            self.platform.clock.now(),
+            sector_of(self.client)
         )?;
         let Some((id, user, sid, Json(details), expires_at)) = row else { return Ok(None) };
         // What was bound stays bound (RFC 9449 §5, RFC 8705 §4). Whoever has the token without the key learns nothing of it,

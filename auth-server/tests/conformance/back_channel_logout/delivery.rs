@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use shared::outbox;
 
 use super::{listening, settled, sign_out, waiting, worker};
-use crate::harness::{ALLOWED, App, RelyingParty, Server, each_server};
+use crate::harness::{ALLOWED, App, RelyingParty, Server, Trap, each_server};
 
 async fn signed_out(server: &Server, party: &RelyingParty) -> App {
     server.person("ann@example.com").await;
@@ -87,24 +87,27 @@ async fn a_client_that_refuses_or_sends_elsewhere_is_given_up_and_that_is_on_rec
 
 #[tokio::test]
 async fn a_private_address_is_never_called__back_channel_4() {
-    let party = RelyingParty::start().await;
-    let party = &party;
+    let (trap, party) = (Trap::start().await, RelyingParty::start().await);
+    let (trap, party) = (&trap, &party);
     each_server(&[ALLOWED], |server| async move {
-        signed_out(&server, party).await;
-        // It was registered while the operator let it through; now it would not be.
-        let config = {
-            let mut config = (*server.state.platform.config).clone();
-            config.outbound.allow.clear();
-            config
-        };
+        server.person("ann@example.com").await;
+        let mut browser = server.browser();
+        for uri in trap.urls("/logout").into_iter().chain([party.url.clone()]) {
+            let app = server.app(|m| m.backchannel_logout_uri = Some(uri)).await;
+            app.tokens(&mut browser, "ann@example.com", &[]).await;
+        }
+        sign_out(&mut browser).await;
+        // They were registered while the operator let them through; now they would not be.
         let mut platform = server.state.platform.clone();
-        platform.outbound = shared::outbound::Outbound::new(&config.outbound.allow, platform.clock.clone()).unwrap();
+        platform.outbound = shared::outbound::Outbound::new::<&str>(&[], platform.clock.clone()).unwrap();
         let state = auth_server::AppState::new(platform).await.unwrap();
         let (_stop, stopped) = tokio::sync::watch::channel(false);
         auth_server::outside::spawn(&state, stopped);
         settled(&server).await;
-        assert_eq!(party.received(), 0);
-        assert!(given_up(&server).await[0].1.contains("https://"));
+        assert_eq!((trap.came(), party.received()), (0, 0));
+        let reasons = given_up(&server).await;
+        let because = |reason: &str| reasons.iter().filter(|(_, details)| details.contains(reason)).count();
+        assert_eq!((because("not public"), because("https://")), (3, 1), "{reasons:?}");
     })
     .await;
 }

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod occasions;
+mod places;
 mod token;
 
 use auth_server::clients::ClientMetadata;

@@ -1,8 +1,11 @@
 //! OAuth Client ID Metadata Document (draft-ietf-oauth-client-id-metadata-document-02, `cimd`).
 
+mod bounds;
 mod caching;
 mod document;
 mod flow;
+mod keys;
+mod sector;
 
 use auth_server::clients::ClientMetadata;
 use serde_json::{Value, json};

@@ -6,6 +6,7 @@ mod browser;
 mod relying_party;
 mod server;
 mod site;
+mod trap;
 
 pub use answer::Answer;
 pub use app::{App, CHALLENGE};
@@ -13,3 +14,4 @@ pub use browser::Browser;
 pub use relying_party::{ALLOWED, RelyingParty};
 pub use server::{PASSWORD, Server, each_server};
 pub use site::Site;
+pub use trap::Trap;

@@ -1,10 +1,13 @@
 //! RFC 7591: OAuth 2.0 Dynamic Client Registration, and OpenID Connect Dynamic Client Registration 1.0 (`oidcr`).
 
+mod audit;
 mod consent;
+mod credentials;
 mod metadata;
 mod policy;
 mod response;
 mod sector;
+mod strangers;
 
 use auth_server::clients::initial_access_tokens;
 use axum::http::Request;

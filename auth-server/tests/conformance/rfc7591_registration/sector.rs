@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{OPEN, register};
-use crate::harness::{ALLOWED, Site, each_server};
+use crate::harness::{ALLOWED, Site, Trap, each_server};
 
 const HERE: &str = "https://a.example/cb";
 const THERE: &str = "https://b.example/cb";
@@ -52,11 +52,14 @@ async fn a_sector_that_does_not_list_every_redirect_uri_is_refused__oidcr_5() {
 #[tokio::test]
 async fn a_sector_on_a_private_address_is_never_asked__oidcr_9() {
     each_server(&[OPEN], |server| async move {
+        let trap = Trap::start().await;
         let site = Site::start().await;
-        let uri = site.publish("/sector", &json!([HERE]));
-        let asked = json!({ "redirect_uris": [HERE], "sector_identifier_uri": uri });
-        register(&server, &asked).await.is_error(400, "invalid_client_metadata");
-        assert_eq!(site.asked("/sector"), 0);
+        let before = server.rows().await;
+        for uri in trap.urls("/sector").into_iter().chain([site.publish("/sector", &json!([HERE]))]) {
+            let asked = json!({ "redirect_uris": [HERE], "sector_identifier_uri": uri });
+            register(&server, &asked).await.is_error(400, "invalid_client_metadata");
+        }
+        assert_eq!((trap.came(), site.asked("/sector"), server.rows().await), (0, 0, before));
     })
     .await;
 }

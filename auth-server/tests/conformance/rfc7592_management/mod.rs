@@ -1,8 +1,10 @@
 //! RFC 7592: OAuth 2.0 Dynamic Client Registration Management Protocol.
 
 mod access;
+mod conflicts;
 mod delete;
 mod read;
+mod sector;
 mod update;
 mod waiting;
 

@@ -17,7 +17,7 @@ use shared::jose::testing::encode;
 use shared::testing::certificates::{Authority, Identity, rcgen};
 use url::form_urlencoded;
 
-use crate::harness::{Answer, App, Server, each_server};
+use crate::harness::{ALLOWED, Answer, App, Server, each_server};
 
 /// Where the certificates of a test come from.
 struct Stage {
@@ -35,6 +35,7 @@ async fn each_stage<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
     let pem: String = authorities.borrow().iter().map(Authority::pem).collect();
     std::fs::write(&file, pem).unwrap();
     let settings = [
+        ALLOWED,
         ("TRUSTED_PROXIES", "[\"10.0.0.5/32\"]"),
         ("CLIENT_CERTIFICATE_HEADER", "Client-Cert"),
         ("AUTH__MTLS_PUBLIC_URL", "https://mtls.id.example.com"),

@@ -1,29 +1,35 @@
 //! What a client may register to hear of a sign-out (RP-Initiated Logout §3.1, Back-Channel Logout §2.2, Front-Channel
 //! Logout §2).
 
-use shared::Platform;
+use shared::outbound::Guarded;
 use url::{Origin, Url};
 
-use super::check::check_redirect_uri;
-use super::metadata::ClientMetadata;
+use super::{Fault, check_redirect_uri};
+use crate::clients::ClientMetadata;
 
-pub(super) fn check(platform: &Platform, metadata: &ClientMetadata) -> Result<(), String> {
+pub(super) fn check(metadata: &ClientMetadata, guard: &Guarded) -> Result<(), Fault> {
+    let fault = |member, reason: String| Err(Fault::new(member, reason));
     for uri in &metadata.post_logout_redirect_uris {
-        check_redirect_uri(uri).map_err(|reason| format!("the post-logout redirect URI {uri:?} {reason}"))?;
+        if let Err(reason) = check_redirect_uri(uri) {
+            return fault("post_logout_redirect_uris", format!("the post-logout redirect URI {uri:?} {reason}"));
+        }
     }
     if let Some(uri) = &metadata.backchannel_logout_uri {
-        let url = absolute(uri).map_err(|reason| format!("the back-channel logout URI {uri:?} {reason}"))?;
+        let member = "backchannel_logout_uri";
+        let said = |reason: &str| Fault::new(member, format!("the back-channel logout URI {uri:?} {reason}"));
+        let url = absolute(uri).map_err(said)?;
         // We call it: what the guard would refuse then is refused now.
-        let refused = |refused| format!("the back-channel logout URI {uri:?} can't be called: {refused}");
-        platform.outbound.guarded().check(&url).map_err(refused)?;
+        guard.check(&url).map_err(|refused| said(&format!("can't be called: {refused}")))?;
     }
     if let Some(uri) = &metadata.frontchannel_logout_uri {
-        let url = absolute(uri).map_err(|reason| format!("the front-channel logout URI {uri:?} {reason}"))?;
+        let member = "frontchannel_logout_uri";
+        let said = |reason: &str| Fault::new(member, format!("the front-channel logout URI {uri:?} {reason}"));
+        let url = absolute(uri).map_err(said)?;
         let mut redirect_uris = metadata.redirect_uris.iter().filter_map(|uri| Url::parse(uri).ok());
         // §2. An opaque origin (of a private scheme) equals none, not even itself.
         let is_known = matches!(url.origin(), Origin::Tuple(..)) && redirect_uris.any(|u| u.origin() == url.origin());
         if !is_known {
-            return Err(format!("the front-channel logout URI {uri:?} must have the origin of a redirect URI"));
+            return Err(said("must have the origin of a redirect URI"));
         }
     }
     Ok(())
@@ -69,9 +75,14 @@ mod tests {
             (after("javascript:alert(1)"), Some("scheme")),
             (after("http://a.example/bye"), Some("plain http")),
         ] {
-            match (check(&platform, &metadata), expected) {
+            let at_fault = match &metadata {
+                ClientMetadata { backchannel_logout_uri: Some(_), .. } => "backchannel_logout_uri",
+                ClientMetadata { frontchannel_logout_uri: Some(_), .. } => "frontchannel_logout_uri",
+                _ => "post_logout_redirect_uris",
+            };
+            match (check(&metadata, platform.outbound.guarded()), expected) {
                 (Ok(()), None) => {}
-                (Err(reason), Some(expected)) if reason.contains(expected) => {}
+                (Err(Fault { member, reason }), Some(expected)) if member == at_fault && reason.contains(expected) => {}
                 other => panic!("{metadata:?}: {other:?}"),
             }
         }
