@@ -64,7 +64,7 @@ async fn a_code_serves_once_and_nonces_may_have_64_characters__fapi2_sp_5_3_2_2(
     each_server(&[], |server| async move {
         server.person("ann@example.com").await;
         let fapi = FapiApp::new(&server).await;
-        fapi.push(&fapi.signing.object(json!({ "nonce": "n".repeat(64) }))).await.json(201);
+        fapi.push(&fapi.signing.object(json!({ "nonce": "n".repeat(64), "response_mode": "jwt" }))).await.json(201);
         let code = fapi.code("ann@example.com").await;
         let tokens = fapi.token(&fapi.app().exchange_form(&code)).await.json(200);
         assert!(tokens["id_token"].is_string(), "§5.3.2.3: {tokens}");
