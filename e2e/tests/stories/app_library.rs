@@ -292,7 +292,7 @@ async fn an_app_that_asks_nobody_learns_what_is_missing__oidc_core_3_1_2_6(world
 }
 on_both_stores!(an_app_that_asks_nobody_learns_what_is_missing__oidc_core_3_1_2_6);
 
-async fn a_sign_in_that_is_too_old_is_asked_for_again__oidc_core_3_1_2_1(world: World) {
+async fn an_app_that_names_max_age_learns_of_a_fresh_sign_in__oidc_core_3_1_2_1(world: World) {
     let ann = world.person("ann").await;
     let app = world.app().await;
     let mut visitor = world.visitor();
@@ -305,7 +305,7 @@ async fn a_sign_in_that_is_too_old_is_asked_for_again__oidc_core_3_1_2_1(world: 
         }
     }
 }
-on_both_stores!(a_sign_in_that_is_too_old_is_asked_for_again__oidc_core_3_1_2_1);
+on_both_stores!(an_app_that_names_max_age_learns_of_a_fresh_sign_in__oidc_core_3_1_2_1);
 
 async fn a_verifier_for_a_request_without_a_challenge_is_refused__rfc9700_4_8(world: World) {
     let ann = world.person("ann").await;

@@ -42,7 +42,7 @@ async fn a_logout_token_says_who_which_session_and_what_and_has_no_nonce__back_c
 }
 
 #[tokio::test]
-async fn it_is_signed_like_the_clients_id_tokens_and_keeps_to_its_subject_type__back_channel_2_6() {
+async fn it_is_signed_like_the_clients_id_tokens_and_keeps_to_its_subject_type__back_channel_2_4() {
     each_server(&[ALLOWED], |server| async move {
         let ann = server.person("ann@example.com").await;
         let _worker = worker(&server);

@@ -1,6 +1,7 @@
 //! FAPI 2.0 Security Profile and Message Signing, for clients with `profile = "fapi2"`.
 
 mod authorization;
+mod endpoints;
 mod registration;
 mod tokens;
 

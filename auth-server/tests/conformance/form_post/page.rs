@@ -1,4 +1,4 @@
-//! §2, the page that posts the response; §5, what it must not do.
+//! §2, the page that posts the response; §4, what it must not do.
 
 use crate::harness::each_server;
 
@@ -31,7 +31,7 @@ async fn the_page_sends_itself_once_is_not_cached_and_runs_no_other_script__form
 }
 
 #[tokio::test]
-async fn what_a_client_sent_is_escaped_in_the_page__form_post_5() {
+async fn what_a_client_sent_is_escaped_in_the_page__form_post_4() {
     each_server(&[], |server| async move {
         server.person("ann@example.com").await;
         let app = server.app(|m| m.redirect_uris = vec!["https://app.example/callback?a=1&b=2".into()]).await;

@@ -53,7 +53,7 @@ async fn an_unknown_response_mode_is_refused_in_the_default_way__multiple_respon
 }
 
 #[tokio::test]
-async fn discovery_lists_the_modes_that_work__multiple_response_types_3() {
+async fn discovery_lists_the_modes_that_work__oidc_discovery_3() {
     each_server(&[], |server| async move {
         let document = server.get("/.well-known/openid-configuration").await.json(200);
         let app = server.app(|_| {}).await;

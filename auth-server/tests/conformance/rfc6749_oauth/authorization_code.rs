@@ -55,3 +55,44 @@ async fn a_refresh_narrows_the_access_token_and_never_widens_it__rfc6749_6() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_code_is_for_its_client_and_its_redirect_uri_alone__rfc6749_4_1_3() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let second = "https://app.example/second";
+        let (app, thief) = (server.app(|m| m.redirect_uris.push(second.into())).await, server.app(|_| {}).await);
+        let code = app.code(&mut server.browser(), "ann@example.com", &[]).await;
+        let before = server.rows().await;
+        thief.exchange(&code).await.is_error(400, "invalid_grant");
+        for (uri, error) in [
+            (second, "invalid_grant"),
+            ("https://app.example/callback/", "invalid_grant"),
+            ("https://APP.example/callback", "invalid_grant"),
+            ("", "invalid_request"),
+        ] {
+            let mut form = app.exchange_form(&code);
+            form.retain(|(name, _)| *name != "redirect_uri");
+            form.push(("redirect_uri", uri));
+            app.token(&form).await.is_error(400, error);
+        }
+        assert_eq!(server.rows().await, before);
+        // A thief did not use it up.
+        app.exchange(&code).await.json(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_that_lay_about_for_a_minute_is_an_invalid_grant__rfc6749_4_1_2() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server.app(|_| {}).await;
+        let code = app.code(&mut server.browser(), "ann@example.com", &[]).await;
+        server.state.platform.clock.advance(std::time::Duration::from_secs(61));
+        let before = server.rows().await;
+        app.exchange(&code).await.is_error(400, "invalid_grant");
+        assert_eq!(server.rows().await, before);
+    })
+    .await;
+}

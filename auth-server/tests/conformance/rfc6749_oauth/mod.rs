@@ -1,5 +1,7 @@
 //! RFC 6749, The OAuth 2.0 Authorization Framework.
 
 mod authorization_code;
+mod authorization_endpoint;
 mod consent;
 mod refresh_token;
+mod token_endpoint;

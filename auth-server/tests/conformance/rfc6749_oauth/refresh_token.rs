@@ -114,7 +114,7 @@ async fn a_used_token_ends_its_family_but_for_an_answer_that_got_lost__rfc9700_4
 }
 
 #[tokio::test]
-async fn under_fapi_the_token_stays_the_same_and_stays_live__fapi2_security_5_3_2_1() {
+async fn under_fapi_the_token_stays_the_same_and_stays_live__fapi2_sp_5_3_2_1() {
     each_server(&SHORT, |server| async move {
         server.person("ann@example.com").await;
         let app = server.app(|_| {}).await;

@@ -104,7 +104,7 @@ async fn a_service_acts_for_a_person_with_its_own_assertion__rfc7523_2_1() {
 }
 
 #[tokio::test]
-async fn an_assertion_that_does_not_hold_is_an_invalid_grant__rfc7523_3_1() {
+async fn an_assertion_that_does_not_hold_is_an_invalid_grant__rfc7523_3_1__rfc7521_4_1_1() {
     each_server(&[], |server| async move {
         let service = Service::new(&server, |_| {}).await;
         let now = server.state.platform.clock.timestamp();
@@ -167,7 +167,7 @@ async fn an_assertion_that_does_not_hold_is_an_invalid_grant__rfc7523_3_1() {
 }
 
 #[tokio::test]
-async fn an_assertion_serves_once_also_when_it_comes_many_times_at_once__rfc7523_3_7() {
+async fn an_assertion_serves_once_also_when_it_comes_many_times_at_once__rfc7523_3() {
     each_server(&[], |server| async move {
         let service = Service::new(&server, |_| {}).await;
         let assertion = service.signed(&service.claims());

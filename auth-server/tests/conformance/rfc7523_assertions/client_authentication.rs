@@ -93,7 +93,7 @@ async fn every_endpoint_takes_assertions_and_each_of_them_once__rfc7523_3() {
 }
 
 #[tokio::test]
-async fn of_many_who_show_one_assertion_one_is_served__rfc7523_3_7() {
+async fn of_many_who_show_one_assertion_one_is_served__rfc7523_3() {
     each_server(&[], |server| async move {
         let client = Keyed::new(&server, Algorithm::ES256, |_| {}).await;
         let assertion = client.signed(&client.claims());
@@ -107,7 +107,7 @@ async fn of_many_who_show_one_assertion_one_is_served__rfc7523_3_7() {
 }
 
 #[tokio::test]
-async fn an_assertion_whose_request_failed_is_used_up_as_well__rfc7523_3_7() {
+async fn an_assertion_whose_request_failed_is_used_up_as_well__rfc7523_3() {
     each_server(&[], |server| async move {
         let client = Keyed::new(&server, Algorithm::ES256, |_| {}).await;
         let assertion = client.signed(&client.claims());
@@ -119,7 +119,7 @@ async fn an_assertion_whose_request_failed_is_used_up_as_well__rfc7523_3_7() {
 }
 
 #[tokio::test]
-async fn what_was_used_is_forgotten_once_it_has_expired__rfc7523_3_7() {
+async fn what_was_used_is_forgotten_once_it_has_expired__rfc7523_3() {
     each_server(&[], |server| async move {
         let client = Keyed::new(&server, Algorithm::ES256, |_| {}).await;
         let assertion = client.signed(&client.claims());
@@ -168,7 +168,7 @@ async fn two_ways_of_authenticating_at_once_are_refused__rfc6749_2_3__rfc7521_4_
 }
 
 #[tokio::test]
-async fn an_unknown_client_a_wrong_key_and_another_method_hear_the_same__rfc7521_4_2_1() {
+async fn an_unknown_client_a_wrong_key_and_another_method_hear_the_same__rfc7521_4_2_1__rfc7523_3_2() {
     each_server(&[], |server| async move {
         let client = Keyed::new(&server, Algorithm::ES256, |_| {}).await;
         let (secret, basic) = (Keyed::with_secret(&server).await, server.app(|_| {}).await);
@@ -252,7 +252,7 @@ async fn keys_behind_an_address_serve_too_and_their_absence_is_invalid_client__r
 }
 
 #[tokio::test]
-async fn no_byte_of_an_assertion_can_be_changed__rfc7523_3_9() {
+async fn no_byte_of_an_assertion_can_be_changed__rfc7523_3() {
     each_server(&[], |server| async move {
         let client = Keyed::new(&server, Algorithm::ES256, |_| {}).await;
         let good = client.signed(&client.claims());

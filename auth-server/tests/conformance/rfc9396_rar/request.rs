@@ -54,7 +54,7 @@ async fn what_is_not_understood_whole_is_refused__rfc9396_5() {
 }
 
 #[tokio::test]
-async fn the_person_is_shown_what_is_asked_for_each_time__rfc9396_8() {
+async fn the_person_is_shown_what_is_asked_for_each_time__rfc9396_3() {
     each_server(&[], |server| async move {
         server.person("ann@example.com").await;
         let app = rich_app(&server).await;

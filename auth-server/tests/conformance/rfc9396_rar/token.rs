@@ -7,7 +7,7 @@ use crate::harness::each_server;
 use crate::rfc8707_resource::claims;
 
 #[tokio::test]
-async fn what_was_granted_stands_in_answer_token_and_introspection__rfc9396_7_9() {
+async fn what_was_granted_stands_in_answer_token_and_introspection__rfc9396_7__rfc9396_9() {
     each_server(&[], |server| async move {
         server.person("ann@example.com").await;
         let app = rich_app(&server).await;

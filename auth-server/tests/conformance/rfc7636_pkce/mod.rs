@@ -1,0 +1,4 @@
+//! RFC 7636: Proof Key for Code Exchange by OAuth Public Clients.
+
+mod challenge;
+mod verifier;
