@@ -55,6 +55,19 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    serve_with(AppState::new(platform).await?, listener, shutdown).await
+}
+
+/// The same with a state that the caller made.
+///
+/// # Errors
+/// When the database or the TLS certificate can't be used.
+pub async fn serve_with(
+    state: AppState,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let platform = state.platform.clone();
     let config = &platform.config;
     let mut listeners = vec![Listener::open(listener, config.auth_tls())?];
     // The same routes for clients that show certificates, at an address where browsers never come.
@@ -65,7 +78,6 @@ pub async fn serve(
         listeners.push(Listener::open(tcp, config.auth_mtls())?);
     }
     platform.revocations.refresh(&platform.db, platform.clock.now()).await.context("reading the revocations")?;
-    let state = AppState::new(platform.clone()).await?;
     let (stop, stopped) = watch::channel(false);
     let background = [
         platform.watch_revocations(stopped.clone()),

@@ -26,7 +26,7 @@ pub async fn register(platform: &Platform) -> Result<DemoClient> {
             "demo-cli",
             "Demo command line",
             &["password", "refresh_token"],
-            &[PEOPLE, &["offline_access", "account:read", "account:write"]].concat(),
+            &[PEOPLE, &["address", "phone", "offline_access", "account:read", "account:write"]].concat(),
             "none",
         )
         .first_party(),

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
 use crate::command;
@@ -49,16 +49,42 @@ const fn program(names: &'static [&'static str], packages: &'static [&'static st
 
 /// Finds everything the tests start, installing what is missing, and tells `tests` where it is.
 pub async fn prepare(tests: &mut Command) -> Result<()> {
-    let missing: Vec<_> = ALL.iter().filter(|program| program.find().is_err()).collect();
+    let missing = missing(&ALL);
     if !missing.is_empty() {
-        let names: Vec<_> = missing.iter().map(|p| p.names[0]).collect();
-        let packages: Vec<_> = missing.iter().flat_map(|p| p.packages).copied().collect();
-        install(&names, &packages).await?;
+        install(&missing).await?;
     }
     for program in ALL {
         tests.env(program.variable, program.find()?);
     }
     Ok(())
+}
+
+/// What of these is not on this machine.
+fn missing<'a>(programs: &[&'a Program]) -> Vec<&'a Program> {
+    programs.iter().copied().filter(|program| program.find().is_err()).collect()
+}
+
+/// Names everything of these that is not on this machine.
+///
+/// # Errors
+/// When there is such.
+pub fn demand(programs: &[&Program]) -> Result<()> {
+    let missing = missing(programs);
+    ensure!(missing.is_empty(), "{}", by_hand(&missing));
+    Ok(())
+}
+
+fn by_hand(missing: &[&Program]) -> String {
+    let names: Vec<_> = missing.iter().map(|program| program.names[0]).collect();
+    format!(
+        "the tests need {}. Install them (on Debian: apt-get install {}) and run this again",
+        names.join(", "),
+        packages(missing).join(" ")
+    )
+}
+
+fn packages(programs: &[&Program]) -> Vec<&'static str> {
+    programs.iter().flat_map(|program| program.packages).copied().collect()
 }
 
 impl Program {
@@ -103,12 +129,8 @@ pub async fn is_root() -> bool {
     Command::new("id").arg("-u").output().await.is_ok_and(|o| o.stdout.trim_ascii() == b"0")
 }
 
-async fn install(names: &[&str], packages: &[&str]) -> Result<()> {
-    let by_hand = format!(
-        "the tests need {}. Install them (on Debian: apt-get install {}) and run this again",
-        names.join(", "),
-        packages.join(" ")
-    );
+async fn install(missing: &[&Program]) -> Result<()> {
+    let (by_hand, packages) = (by_hand(missing), packages(missing));
     if !Path::new("/usr/bin/apt-get").exists() {
         bail!("{by_hand}; there is no apt-get here to do it");
     }
@@ -120,7 +142,8 @@ async fn install(names: &[&str], packages: &[&str]) -> Result<()> {
         bail!("{by_hand}; doing it here needs root or sudo");
     };
     eprintln!("installing {} …", packages.join(", "));
-    for arguments in [&["update", "-q"][..], &[&["install", "-y", "-q", "--no-install-recommends"], packages].concat()]
+    for arguments in
+        [&["update", "-q"][..], &[&["install", "-y", "-q", "--no-install-recommends"][..], &packages].concat()]
     {
         let line = [&sudo[..], &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], arguments].concat();
         let mut command = Command::new(line[0]);

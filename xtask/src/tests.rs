@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use xtask::command::{cargo, run, target_dir};
-use xtask::machine;
+use xtask::machine::{self, Program};
 use xtask::servers::Servers;
 
 /// Everything: unit, repository, end-to-end, documentation.
@@ -25,17 +25,32 @@ pub async fn all(rest: &[String]) -> Result<u8> {
     Ok(code)
 }
 
+/// The stories of the languages that not every machine has, and what they need.
+const LANGUAGES: [(&str, &[&Program]); 2] =
+    [("real_clients::go", &[&machine::GO]), ("real_clients::java", &[&machine::JAVA, &machine::MAVEN])];
+
 /// The end-to-end stories alone; with `all`, those too that need what not every machine has.
 pub async fn stories(all: bool, rest: &[String]) -> Result<u8> {
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--test", "stories", "--"]).args(rest);
     if all {
-        for program in [machine::GO, machine::JAVA, machine::MAVEN] {
+        let programs = needed(rest);
+        machine::demand(&programs)?;
+        for program in programs {
             tests.env(program.variable, program.find()?);
         }
         tests.arg("--include-ignored");
     }
     with_servers(&target_dir().await?, tests).await
+}
+
+/// What the stories need that the filters among these arguments let through.
+fn needed(rest: &[String]) -> Vec<&'static Program> {
+    let filters: Vec<_> = rest.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let runs = |stories: &str| {
+        filters.is_empty() || filters.iter().any(|f| stories.contains(f.as_str()) || f.starts_with(stories))
+    };
+    LANGUAGES.iter().filter(|(stories, _)| runs(stories)).flat_map(|(_, programs)| *programs).copied().collect()
 }
 
 async fn with_servers(target: &Path, mut tests: Command) -> Result<u8> {
@@ -75,4 +90,23 @@ fn note_time(target: &Path, seconds: u64) -> Result<()> {
     let path = figures(target);
     std::fs::write(&path, json!({ "test_seconds": seconds }).to_string())
         .with_context(|| format!("{} can't be written", path.display()))
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_follows_from_the_filters() {
+        let variables = |rest: &[&str]| -> Vec<_> {
+            let rest: Vec<String> = rest.iter().map(|&argument| argument.to_owned()).collect();
+            needed(&rest).iter().map(|program| program.variable).collect()
+        };
+        assert_eq!(variables(&[]), ["GO", "JAVA", "MAVEN"]);
+        assert_eq!(variables(&["--nocapture"]), ["GO", "JAVA", "MAVEN"]);
+        assert_eq!(variables(&["real_clients"]), ["GO", "JAVA", "MAVEN"]);
+        assert_eq!(variables(&["real_clients::go"]), ["GO"]);
+        assert_eq!(variables(&["real_clients::java::an_app_on_nimbus", "tour"]), ["JAVA", "MAVEN"]);
+        assert!(variables(&["tour"]).is_empty());
+    }
 }

@@ -1,4 +1,6 @@
 // What the apps on openid-client have in common: a sign-in, and what they remember of it.
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:https'
 import { exportJWK, generateKeyPair } from 'jose'
 import * as client from 'openid-client'
 import { isLedTo, register, settings } from './story.mjs'
@@ -51,4 +53,18 @@ export async function signIn(config, redirect_uri, parameters, options) {
 export async function signingKey(alg, kid = `${alg} key`) {
   const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
   return { key: { key: privateKey, kid }, jwks: { keys: [{ ...(await exportJWK(publicKey)), alg, kid, use: 'sig' }] } }
+}
+
+/** Something of the app's own, by https: where it listens, and how it stops. */
+export async function serves(answer) {
+  const [cert, key] = [settings.server.certificate, settings.server.key].map((path) => readFileSync(path))
+  const server = createServer({ cert, key }, answer)
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening))
+  return {
+    url: `https://127.0.0.1:${server.address().port}`,
+    close: () => {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
 }

@@ -1,7 +1,7 @@
 // An app on oauth4webapi (npm), https://github.com/panva/oauth4webapi: each message by hand, each check by the library.
 import assert from 'node:assert/strict'
 import * as oauth from 'oauth4webapi'
-import { end, fails, isLedTo, settings, soon, step } from './story.mjs'
+import { end, fails, isLedTo, rotate, seconds, settings, soon, step } from './story.mjs'
 
 const { issuer, api, sub, clients } = settings
 const { web, service } = clients
@@ -120,6 +120,9 @@ await step('a wrong state, an issuer that is not ours and a refusal are told apa
   const denied = await begin({ prompt: 'consent' })
   const refusal = await isLedTo(denied.url, { decision: 'deny' })
   await fails(check(refusal, denied.request.state), { name: 'AuthorizationResponseError', error: 'access_denied' })
+  const silent = await begin({ prompt: 'none' })
+  const nobody = await isLedTo(silent.url, { browser: 'nobody' })
+  await fails(check(nobody, silent.request.state), { name: 'AuthorizationResponseError', error: 'login_required' })
 })
 
 await step('a wrong nonce, a wrong redirect URI, a wrong verifier and a replayed code', async () => {
@@ -148,6 +151,32 @@ await step('a wrong client secret', async () => {
     status: 401,
   })
   assert.equal((await error.response.json()).error, 'invalid_client')
+})
+
+await step('an expired code; and other keys that sign, which the library fetches (OpenID Connect Core §10.1.1)', async () => {
+  const late = await begin()
+  const callback = oauth.validateAuthResponse(as, app, await isLedTo(late.url), late.request.state)
+  await seconds(61)
+  const response = await exchange(callback, late.verifier)
+  await fails(oauth.processAuthorizationCodeResponse(as, app, response), { error: 'invalid_grant', status: 400 })
+
+  const cache = {}
+  const signsIn = async (skew) => {
+    const moved = { ...app, [oauth.clockSkew]: skew }
+    const { url, request, verifier } = await begin()
+    const callback = oauth.validateAuthResponse(as, moved, await isLedTo(url), request.state)
+    const response = await oauth.authorizationCodeGrantRequest(as, moved, basic, callback, web.redirect_uri, verifier)
+    await oauth.processAuthorizationCodeResponse(as, moved, response, { expectedNonce: request.nonce })
+    await oauth.validateApplicationLevelSignature({ ...as }, response, { [oauth.jwksCache]: cache })
+  }
+  await signsIn(61)
+  const before = cache.jwks
+  const skew = 61 + (await rotate())
+  // It asks again for a key that it does not know once those it has are a minute old, by the machine's clock.
+  await fails(signsIn(skew), { code: 'OAUTH_KEY_SELECTION_FAILED' })
+  cache.uat -= 60
+  await signsIn(skew)
+  assert.notDeepEqual(cache.jwks, before)
 })
 
 end()

@@ -11,6 +11,7 @@ const metadata = {
   redirect_uris: [CALLBACK],
   grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
   token_endpoint_auth_method: 'private_key_jwt',
+  dpop_bound_access_tokens: true,
   id_token_signed_response_alg: 'ES256',
   authorization_signed_response_alg: 'ES256',
   introspection_signed_response_alg: 'ES256',

@@ -1,9 +1,8 @@
 // The other grants, with openid-client.
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import * as client from 'openid-client'
-import { CALLBACK, CODE_FLOW, app, signIn } from './app.mjs'
+import { CALLBACK, CODE_FLOW, app, serves, signIn } from './app.mjs'
 import { ask, device, end, fails, seconds, settings, soon, step } from './story.mjs'
 
 const { api, issuer, sub } = settings
@@ -38,18 +37,17 @@ await step('token exchange: a narrower token for one resource (RFC 8693 §2)', a
 
 await step('sign-out (RP-Initiated Logout §2): back to the app, told to it on the back channel (§2.5)', async () => {
   const told = []
-  const server = createServer(async (request, response) => {
+  const site = await serves(async (request, response) => {
     let body = ''
     for await (const chunk of request) body += chunk
     told.push(new URLSearchParams(body).get('logout_token'))
     response.end()
   })
-  await new Promise((listening) => server.listen(0, '127.0.0.1', listening))
   const bye = 'http://127.0.0.1:1/bye'
   const config = await app({
     ...CODE_FLOW,
     post_logout_redirect_uris: [bye],
-    backchannel_logout_uri: `http://127.0.0.1:${server.address().port}/`,
+    backchannel_logout_uri: `${site.url}/`,
     backchannel_logout_session_required: true,
   })
   const tokens = await signIn(config)
@@ -62,7 +60,7 @@ await step('sign-out (RP-Initiated Logout §2): back to the app, told to it on t
   const led = end.callback ? [end.callback] : end.page.links
   assert.ok(led.includes(`${bye}?state=of+the+app`) || led.includes(`${bye}?state=of%20the%20app`), JSON.stringify(led))
   await soon(() => told.length > 0)
-  server.close()
+  site.close()
   const keys = createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri))
   const { client_id } = config.clientMetadata()
   const { payload } = await jwtVerify(told[0], keys, { issuer, audience: client_id, typ: 'logout+jwt' })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import * as client from 'openid-client'
 import { begin, discover, signIn } from './app.mjs'
-import { end, fails, isLedTo, opens, seconds, settings, soon, step } from './story.mjs'
+import { end, fails, isLedTo, opens, rotate, seconds, settings, soon, step } from './story.mjs'
 
 const { issuer, api, sub, clients } = settings
 const { web, post, native, service } = clients
@@ -217,6 +217,24 @@ await step('an expired code: invalid_grant; an expired token: invalid_token', as
   const error = await fails(client.fetchUserInfo(config, tokens.access_token, sub), { status: 401 })
   assert.equal(error.cause[0].parameters.error, 'invalid_token')
   assert.equal((await client.tokenIntrospection(config, tokens.access_token)).active, false)
+})
+
+await step('other keys sign: the library fetches them (OpenID Connect Core §10.1.1)', async () => {
+  // Apps whose clock agrees with the server's.
+  const at = (skew) =>
+    discover(
+      web.client_id,
+      { client_secret: web.client_secret, [client.clockSkew]: skew },
+      client.ClientSecretBasic(web.client_secret),
+    )
+  const before = await at(661)
+  await signIn(before, web.redirect_uri)
+  const { jwks, uat } = client.getJwksCache(before)
+  const after = await at(661 + (await rotate()))
+  // It asks again for a key that it does not know once those it has are a minute old, by the machine's clock.
+  client.setJwksCache(after, { jwks, uat: uat - 60 })
+  assert.equal((await signIn(after, web.redirect_uri)).claims().sub, sub)
+  assert.notDeepEqual(client.getJwksCache(after).jwks, jwks)
 })
 
 end()

@@ -7,10 +7,15 @@ const options = {
   client_id: settings.client_id,
   redirect_uri: `${location.origin}/callback`,
   silent_redirect_uri: `${location.origin}/silent`,
+  post_logout_redirect_uri: `${location.origin}/bye`,
   scope: 'openid profile email offline_access',
-  loadUserInfo: true,
+  // With a proof of its key the library asks for tokens, and the app itself for everything else.
+  loadUserInfo: !settings.dpop,
+  dpop: settings.dpop ? { bind_authorization_code: true, store: new oidc.IndexedDbDPoPStore() } : undefined,
   automaticSilentRenew: false,
-  userStore: new oidc.WebStorageStateStore({ store: sessionStorage }),
+  // Where the page in a frame (`frontchannel.html`) and every tab of the app find it.
+  userStore: new oidc.WebStorageStateStore({ store: localStorage }),
+  stateStore: new oidc.WebStorageStateStore({ store: localStorage }),
 }
 const manager = new oidc.UserManager(options)
 const result = document.querySelector('#result')
@@ -19,6 +24,7 @@ const result = document.querySelector('#result')
 const shown = (user) =>
   user && {
     profile: user.profile,
+    token_type: user.token_type,
     access_token: user.access_token,
     refresh_token: user.refresh_token,
     scope: user.scope,
@@ -51,6 +57,42 @@ window.app = {
   // The same answer of the server a second time.
   again: async (url) => shown(await manager.signinCallback(url)),
   signIn: (more) => manager.signinRedirect(more),
+  // The sign-in that begins next comes back with this changed in what the app remembers of it.
+  changes: async (name, value) => localStorage.setItem('changes', JSON.stringify({ [name]: value })),
+  signOut: () => manager.signoutRedirect({ state: 'of the app' }),
+  // What the page in a frame was told (OpenID Connect Front-Channel Logout §3).
+  told: async () => JSON.parse(localStorage.getItem('told')),
+  // Userinfo, with a proof of the app's key (RFC 9449 §7); or with the token alone.
+  userinfo: async (proved = true) => {
+    const user = await manager.getUser()
+    const url = await manager.metadataService.getUserInfoEndpoint()
+    const ask = async (nonce) => {
+      const headers = { authorization: `${proved ? 'DPoP' : 'Bearer'} ${user.access_token}` }
+      if (proved) headers.DPoP = await manager.dpopProof(url, user, 'GET', nonce)
+      return fetch(url, { headers })
+    }
+    let answer = await ask()
+    const nonce = answer.headers.get('dpop-nonce')
+    if (proved && nonce && !answer.ok) answer = await ask(nonce)
+    return { status: answer.status, challenge: answer.headers.get('www-authenticate'), body: await answer.json() }
+  },
+  // The key is gone, as on another machine.
+  forgetKey: () => options.dpop.store.remove(settings.client_id),
+}
+
+/** The answer of the server, taken with what the app remembers of the question. */
+async function callback() {
+  const { state } = Object.fromEntries(new URLSearchParams(location.search))
+  const name = `oidc.${state}`
+  const remembered = localStorage.getItem(name)
+  const changes = localStorage.getItem('changes')
+  localStorage.removeItem('changes')
+  if (changes) localStorage.setItem(name, JSON.stringify({ ...JSON.parse(remembered), ...JSON.parse(changes) }))
+  window.app.replay = async () => {
+    localStorage.setItem(name, remembered)
+    return shown(await manager.signinCallback())
+  }
+  return manager.signinCallback().then(shown, told)
 }
 
 /** The same app, which has forgotten its refresh token. */
@@ -64,9 +106,11 @@ window.does = (name, ...values) => window.app[name](...values).catch(told)
 
 document.querySelector('#sign-in').addEventListener('click', () => manager.signinRedirect())
 if (location.pathname === '/callback') {
-  show(await manager.signinCallback().then(shown, told))
+  show(await callback())
 } else if (location.pathname === '/silent') {
   await manager.signinSilentCallback()
+} else if (location.pathname === '/bye') {
+  show(await manager.signoutCallback().then(({ userState }) => ({ bye: userState }), told))
 } else {
   show(shown(await manager.getUser()))
 }

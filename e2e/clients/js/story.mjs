@@ -54,11 +54,17 @@ export const device = (url, decision = 'allow') => ask({ ask: 'device', url, bro
 /** The operator registers a client with this metadata. */
 export const register = (metadata) => ask({ ask: 'register', metadata })
 
+/** The operator's token for so many registrations (RFC 7591 §1.2). */
+export const permit = async (name, uses) => (await ask({ ask: 'permit', name, uses })).initial_access_token
+
 /** A certificate of an authority that the operator trusts, or one of the client's own, with its key, in PEM. */
 export const certificate = (name, self_signed = false) => ask({ ask: 'certificate', name, self_signed })
 
 /** Moves the server's clock forward. Its tokens say so, so this comes last. */
 export const seconds = (seconds) => ask({ ask: 'pass', seconds })
+
+/** Moves it on until other keys sign; by how many seconds. */
+export const rotate = async () => (await ask({ ask: 'rotate' })).seconds
 
 /** Holds a failure to members of the error that the library throws. */
 export async function fails(promise, expected) {

@@ -6,7 +6,8 @@ import flask
 from authlib.integrations.base_client.errors import MismatchingStateError, OAuthError
 from authlib.integrations.flask_client import OAuth
 from authlib.integrations.httpx_client import AsyncOAuth2Client
-from authlib.integrations.requests_client import OAuth2Session
+from authlib.integrations.requests_client import AssertionSession, OAuth2Session
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc7523 import ClientSecretJWT, PrivateKeyJWT
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
 from authlib.oidc.discovery import OpenIDProviderMetadata
@@ -23,7 +24,7 @@ WEB, POST, NATIVE, SERVICE = (settings["clients"][name] for name in ("web", "pos
 SCOPE = "openid profile email offline_access"
 
 
-def web_app(name, client, **client_kwargs):
+def web_app(name, client, leeway=lambda: 120, **client_kwargs):
     """A whole web app, as Authlib's documentation has it: it keeps state, nonce and verifier in its session."""
     app = flask.Flask(name)
     app.secret_key = "what signs the app's own session"
@@ -42,7 +43,7 @@ def web_app(name, client, **client_kwargs):
 
     @app.get("/callback")
     def callback():
-        return dict(oauth.referris.authorize_access_token())
+        return dict(oauth.referris.authorize_access_token(leeway=leeway()))
 
     @app.get("/userinfo")
     def userinfo():
@@ -211,6 +212,51 @@ def _():
         job("client_secret_jwt", "w" * 43).fetch_token(grant_type="client_credentials")
 
 
+@step("the JWT bearer grant: a service of ours acts for a person it knows (RFC 7523 §2.1)")
+def _():
+    key = RSAKey.generate_key(2048, parameters={"kid": "mine"}, private=True)
+    grants = {"redirect_uris": [], "grant_types": [AssertionSession.JWT_BEARER_GRANT_TYPE]}
+    jwks = {"keys": [key.as_dict(private=False)]}
+    ours = ask(ask="register", first_party=True, metadata={**grants, "jwks": jwks})
+
+    def acts(key=key, **changes):
+        """A session that signs for itself when it needs a token."""
+        said = {
+            "issuer": ours["client_id"],
+            "subject": SUB,
+            "scope": "openid referrals:read",
+            "header": {"alg": "RS256", "kid": "mine"},
+            **changes,
+        }
+        acting = AssertionSession(metadata["token_endpoint"], key=key, **said)
+        # The client says who it is besides (RFC 7521 §4.1).
+        acting.auth = (ours["client_id"], ours["client_secret"])
+        return acting
+
+    acting = acts()
+    assert acting.get(f"{API}/v1/referrers/me/referrals").status_code == 200
+    assert introspected(acting.token["access_token"], by=session(ours))["sub"] == SUB
+    assert "refresh_token" not in acting.token and "id_token" not in acting.token
+    for changes in (
+        {"key": RSAKey.generate_key(2048, private=True)},
+        {"subject": "00000000-0000-7000-8000-000000000000"},
+        {"subject": settings["email"]},
+        {"issuer": SERVICE["client_id"]},
+        {"audience": "https://elsewhere.example"},
+        {"expires_at": 1_000_000_000},
+    ):
+        with fails(OAuth2Error, error="invalid_grant"):
+            acts(**changes).refresh_token()
+    # An assertion serves once.
+    once = acts(claims={"jti": "the same"})
+    once.refresh_token()
+    with fails(OAuth2Error, error="invalid_grant"):
+        once.refresh_token()
+    # A service that did not register the grant.
+    with fails(OAuthError, error="unauthorized_client"):
+        session(SERVICE).fetch_token(grant_type=AssertionSession.JWT_BEARER_GRANT_TYPE, assertion="nonsense")
+
+
 @step("a wrong client secret: invalid_client (RFC 6749 §5.2)")
 def _():
     for method in ("client_secret_basic", "client_secret_post"):
@@ -285,6 +331,17 @@ def _():
     assert introspected(tokens["access_token"]) == {"active": False}
     with fails(HTTPError) as _:
         browser.client.get("/userinfo", query_string={"token": tokens["access_token"]})
+
+
+@step("other keys sign: the library fetches them (OpenID Connect Core §10.1.1)")
+def _():
+    ahead = {"seconds": 661}
+
+    # The app's clock can't be moved; it allows for the server's.
+    app = web_app("patient", WEB, leeway=lambda: ahead["seconds"])
+    Browser(app).signs_in()
+    ahead["seconds"] += ask(ask="rotate")["seconds"] + 60
+    assert Browser(app).signs_in()["userinfo"]["sub"] == SUB
 
 
 end()

@@ -16,6 +16,12 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// Someone without a token.
+    pub fn anon(http: Client, auth_url: &str, api_url: &str) -> Self {
+        let (auth_url, api_url) = (auth_url.to_owned(), api_url.to_owned());
+        Self { http, auth_url, api_url, id: String::new(), email: String::new(), token: None }
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         Answer::to(self.request(Method::GET, path)).await
     }

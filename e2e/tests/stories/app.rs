@@ -65,7 +65,7 @@ impl App {
 
     /// Leads `visitor`, who signs in as `email` where asked to, through the pages; returns the code the app receives.
     pub async fn code(&self, visitor: &mut Visitor, email: &str, authorization: &Authorization) -> String {
-        let callback = visitor.authorizes(email, authorization).await;
+        let callback = visitor.authorizes(email, &authorization.url).await;
         let parameter = |name: &str| callback.query_pairs().find(|(n, _)| n == name).map(|(_, v)| v.into_owned());
         assert!(callback.as_str().starts_with(&self.redirect_uri), "{callback}");
         assert_eq!(parameter("state").as_deref(), Some(authorization.state.as_str()), "{callback}");

@@ -45,7 +45,7 @@ fn says(world: &World, redirect: &Url, app: &App, authorization: &Authorization,
 }
 
 /// The crate's client for `app`, as discovery has it.
-async fn client(world: &World, app: &App) -> LibraryClient {
+pub async fn client(world: &World, app: &App) -> LibraryClient {
     let http = |request| send(world.http().clone(), request);
     let issuer = IssuerUrl::new(world.auth_url.clone()).unwrap();
     let metadata = Metadata::discover_async(issuer, &http).await.expect("discovery works");
@@ -85,18 +85,18 @@ type Metadata = ProviderMetadata<
     CoreResponseType,
     CoreSubjectIdentifierType,
 >;
-type LibraryClient =
+pub type LibraryClient =
     CoreClient<EndpointSet, EndpointNotSet, EndpointSet, EndpointSet, EndpointMaybeSet, EndpointMaybeSet>;
 
 /// What an app keeps of a sign-in it began.
-struct Begun {
-    url: Url,
-    state: CsrfToken,
-    nonce: Nonce,
-    verifier: PkceCodeVerifier,
+pub struct Begun {
+    pub url: Url,
+    pub state: CsrfToken,
+    pub nonce: Nonce,
+    pub verifier: PkceCodeVerifier,
 }
 
-fn begin(client: &LibraryClient) -> Begun {
+pub fn begin(client: &LibraryClient) -> Begun {
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
     let (url, state, nonce) = client
         .authorize_url(CoreAuthenticationFlow::AuthorizationCode, CsrfToken::new_random, Nonce::new_random)
@@ -107,13 +107,13 @@ fn begin(client: &LibraryClient) -> Begun {
 }
 
 /// The code that comes back to the app, whose state it must be.
-fn code(world: &World, back: &Url, begun: &Begun) -> AuthorizationCode {
+pub fn code(world: &World, back: &Url, begun: &Begun) -> AuthorizationCode {
     assert_eq!(parameter(back, "state").as_ref(), Some(begun.state.secret()));
     assert_eq!(parameter(back, "iss").as_deref(), Some(world.auth_url.as_str()), "RFC 9207 §2");
     AuthorizationCode::new(parameter(back, "code").expect("a code"))
 }
 
-async fn redeem(
+pub async fn redeem(
     world: &World,
     client: &LibraryClient,
     code: AuthorizationCode,
@@ -199,13 +199,7 @@ async fn what_goes_wrong_reaches_the_app_as_the_specification_names_it__rfc6749_
     let mut visitor = world.visitor();
     let mut authorized = async |client: &LibraryClient| {
         let begun = begin(client);
-        let authorization = Authorization {
-            url: begun.url.clone(),
-            state: String::new(),
-            nonce: String::new(),
-            verifier: String::new(),
-        };
-        let back = visitor.authorizes(&ann.email, &authorization).await;
+        let back = visitor.authorizes(&ann.email, &begun.url).await;
         (code(&world, &back, &begun), begun.verifier)
     };
 
@@ -253,6 +247,32 @@ async fn what_goes_wrong_reaches_the_app_as_the_specification_names_it__rfc6749_
     assert!(!known.active());
 }
 on_both_stores_by_https!(what_goes_wrong_reaches_the_app_as_the_specification_names_it__rfc6749_5_2);
+
+async fn other_keys_sign_and_the_app_takes_them__oidc_core_10_1_1(world: World) {
+    let ann = world.person("ann").await;
+    let app = world.app().await;
+    let mut visitor = world.visitor();
+    let mut signs_in = async |client: &LibraryClient| {
+        let begun = begin(client);
+        let back = visitor.authorizes(&ann.email, &begun.url).await;
+        let tokens = redeem(&world, client, code(&world, &back, &begun), begun.verifier).await.expect("tokens");
+        (tokens.id_token().expect("an ID token").clone(), begun.nonce)
+    };
+    let before = client(&world, &app).await;
+    let (id_token, nonce) = signs_in(&before).await;
+    id_token.claims(&before.id_token_verifier(), &nonce).expect("the ID token is in order");
+
+    world.rotates_its_keys().await;
+    // The crate has the keys that discovery found, and says that it knows no such one.
+    let (id_token, nonce) = signs_in(&before).await;
+    let unknown = id_token.claims(&before.id_token_verifier(), &nonce);
+    let unknown = unknown.expect_err("another key");
+    assert!(matches!(unknown, ClaimsVerificationError::SignatureVerification(_)), "{unknown:?}");
+    let after = client(&world, &app).await;
+    let claims = id_token.claims(&after.id_token_verifier(), &nonce).expect("the ID token is in order");
+    assert_eq!(claims.subject().as_str(), ann.id);
+}
+on_both_stores_by_https!(other_keys_sign_and_the_app_takes_them__oidc_core_10_1_1);
 
 async fn a_refresh_may_narrow_the_scope_and_never_widen_it__rfc6749_6(world: World) {
     let ann = world.person("ann").await;

@@ -23,25 +23,14 @@ use crate::world::{PASSWORD, Store};
 /// How long a page may take on a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn from_a_friends_link_to_a_code_of_ones_own__on_sqlite_and_moka() {
-    from_a_friends_link_to_a_code_of_ones_own(Store::Embedded).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn from_a_friends_link_to_a_code_of_ones_own__on_postgresql_and_redis() {
-    from_a_friends_link_to_a_code_of_ones_own(Store::Server).await;
-}
-
-async fn from_a_friends_link_to_a_code_of_ones_own(store: Store) {
-    let Some(scratch) = Scratch::new(store).await else { return };
+async fn from_a_friends_link_to_a_code_of_ones_own(scratch: Scratch) {
     let running = Standalone::start(&scratch, free_ports()).await;
     let now: DateTime<Utc> = Clock::system().now();
     let ann = running.person("ann").await;
     let code = ann.creates_a_code(now, 30).await;
 
     let driver = Driver::start().await;
-    let browser = Browser::open(&driver, store).await;
+    let browser = Browser::open(&driver, scratch.store).await;
 
     // Ann's link: the page names her.
     browser.goto(&format!("{}/signup?ref={code}", running.auth_url)).await;
@@ -118,6 +107,7 @@ async fn from_a_friends_link_to_a_code_of_ones_own(store: Store) {
     browser.client.close().await.unwrap();
     assert!(running.terminate().await);
 }
+on_both_stores_by_program!(from_a_friends_link_to_a_code_of_ones_own);
 
 /// Asks again until there is an answer.
 async fn loop_until<T, F: Future<Output = Option<T>>>(ask: impl Fn() -> F) -> T {

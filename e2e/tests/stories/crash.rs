@@ -13,25 +13,14 @@ use tokio::time::timeout;
 
 use crate::actor::Actor;
 use crate::processes::{Standalone, free_ports};
-use crate::world::{PASSWORD, Store};
+use crate::world::PASSWORD;
 
 /// How many people sign up at the same time.
 const AT_ONCE: usize = 8;
 /// How many sign-ups are answered before the process is killed.
 const ANSWERED: usize = 30;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_signup_answered_201_is_lost__on_sqlite_and_moka() {
-    no_signup_answered_201_is_lost(Store::Embedded).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_signup_answered_201_is_lost__on_postgresql_and_redis() {
-    no_signup_answered_201_is_lost(Store::Server).await;
-}
-
-async fn no_signup_answered_201_is_lost(store: Store) {
-    let Some(scratch) = Scratch::new(store).await else { return };
+async fn no_signup_answered_201_is_lost(scratch: Scratch) {
     let mut running = Standalone::start(&scratch, free_ports()).await;
     let ann = running.person("ann").await;
     let code = ann.creates_a_code(Clock::system().now(), 30).await;
@@ -70,6 +59,7 @@ async fn no_signup_answered_201_is_lost(store: Store) {
     assert!((emails.len() as u64..=asked).contains(&uses), "{} answered, {uses} there, {asked} asked", emails.len());
     assert!(running.terminate().await);
 }
+on_both_stores_by_program!(no_signup_answered_201_is_lost);
 
 /// Counts them page by page.
 async fn number_of_referrals(referrer: &Actor) -> u64 {

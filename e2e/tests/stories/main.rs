@@ -26,5 +26,6 @@ mod mutual_tls;
 mod outages;
 mod races;
 mod real_clients;
+mod registration;
 mod signup;
 mod tour;

@@ -121,14 +121,7 @@ pub fn http() -> reqwest::Client {
 impl Standalone {
     /// Someone without a token.
     pub fn anon(&self) -> Actor {
-        Actor {
-            http: http(),
-            auth_url: self.auth_url.clone(),
-            api_url: self.api_url.clone(),
-            id: String::new(),
-            email: String::new(),
-            token: None,
-        }
+        Actor::anon(http(), &self.auth_url, &self.api_url)
     }
 
     /// A person who has just signed up, with a token for everything.

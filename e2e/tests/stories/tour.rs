@@ -8,20 +8,8 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::processes::{Standalone, free_ports, root};
-use crate::world::Store;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_tour_goes_as_it_should__on_sqlite_and_moka() {
-    the_tour_goes_as_it_should(Store::Embedded).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_tour_goes_as_it_should__on_postgresql_and_redis() {
-    the_tour_goes_as_it_should(Store::Server).await;
-}
-
-async fn the_tour_goes_as_it_should(store: Store) {
-    let Some(scratch) = Scratch::new(store).await else { return };
+async fn the_tour_goes_as_it_should(scratch: Scratch) {
     let running = Standalone::start(&scratch, free_ports()).await;
     for url in [&running.auth_url, &running.api_url, &running.demo_url] {
         assert!(running.banner.contains(url.as_str()), "{url} is not printed:\n{}", running.banner);
@@ -39,3 +27,4 @@ async fn the_tour_goes_as_it_should(store: Store) {
     assert!(printed.contains("The tour went as it should."), "{printed}");
     assert!(running.terminate().await, "it stops cleanly");
 }
+on_both_stores_by_program!(the_tour_goes_as_it_should);

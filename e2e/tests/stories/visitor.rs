@@ -7,7 +7,7 @@ use reqwest::header::{ACCEPT, COOKIE, LOCATION, ORIGIN, REFERER, SET_COOKIE};
 use reqwest::{Client, Method};
 use url::Url;
 
-use crate::app::{Authorization, callback};
+use crate::app::callback;
 use crate::world::PASSWORD;
 
 pub struct Visitor {
@@ -70,8 +70,8 @@ impl Visitor {
     }
 
     /// Goes through sign-in and consent for an app's request, as far as they are asked for.
-    pub async fn authorizes(&mut self, email: &str, authorization: &Authorization) -> Url {
-        let mut stop = self.open(&authorization.url).await;
+    pub async fn authorizes(&mut self, email: &str, request: &Url) -> Url {
+        let mut stop = self.open(request).await;
         for _ in 0..2 {
             stop = match stop {
                 Stop::Page(page) if page.has_field("password") => {

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
+use auth_server::AppState;
 use auth_server::clients::{self, ClientMetadata, NewClient, Origin};
-use axum::Router;
-use axum::http::header::CONTENT_TYPE;
-use axum::routing::get;
+use auth_server::keys::KeyRing;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use demo_app::DemoClient;
@@ -17,7 +16,6 @@ use shared::Platform;
 use shared::clock::Clock;
 use shared::http::ClientCertificate;
 use shared::ids::ClientId;
-use shared::outbound::Outbound;
 use shared::random::Random;
 use shared::testing::Scratch;
 use shared::testing::certificates::{Authority, Identity, client_config};
@@ -32,61 +30,59 @@ use crate::app::App;
 use crate::visitor::Visitor;
 
 /// Every scope that people may be asked for by an app of ours.
-pub const ALL_SCOPES: &str = "openid profile email offline_access account:read account:write \
+pub const ALL_SCOPES: &str = "openid profile email address phone offline_access account:read account:write \
                               referral-codes:read referral-codes:write referrals:read";
 /// What a third-party app may ask for.
 pub const APP_SCOPES: &str =
-    "openid profile email offline_access referral-codes:read referral-codes:write referrals:read";
+    "openid profile email address phone offline_access referral-codes:read referral-codes:write referrals:read";
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// Runs the story `$name`, an `async fn(World)`, on both stores. Configuration keys may follow.
-macro_rules! on_both_stores {
-    ($name:ident $(, $key:literal = $value:expr)* $(,)?) => {
+/// Runs the story `$name` on both stores, with what `$made` makes of each.
+macro_rules! on_both_stores_with {
+    ($(#[$attribute:meta])* $name:ident, |$store:ident| $made:expr) => {
         mod $name {
-            use $crate::world::{Store, World};
-
-            const SETTINGS: &[(&str, &str)] = &[$(($key, $value)),*];
+            use $crate::world::Store;
 
             #[tokio::test(flavor = "multi_thread")]
+            $(#[$attribute])*
             async fn on_sqlite_and_moka() {
-                if let Some(world) = World::new(Store::Embedded, SETTINGS).await {
-                    super::$name(world).await;
+                let $store = Store::Embedded;
+                if let Some(made) = $made.await {
+                    super::$name(made).await;
                 }
             }
 
             #[tokio::test(flavor = "multi_thread")]
+            $(#[$attribute])*
             async fn on_postgresql_and_redis() {
-                if let Some(world) = World::new(Store::Server, SETTINGS).await {
-                    super::$name(world).await;
+                let $store = Store::Server;
+                if let Some(made) = $made.await {
+                    super::$name(made).await;
                 }
             }
         }
     };
 }
 
+/// Runs the story `$name`, an `async fn(World)`, on both stores. Configuration keys may follow.
+macro_rules! on_both_stores {
+    ($name:ident $(, $key:literal = $value:expr)* $(,)?) => {
+        on_both_stores_with!($name, |store| $crate::world::World::new(store, &[$(($key, $value)),*]));
+    };
+}
+
 /// The same by https, on the services' own TLS listeners. Attributes may precede.
 macro_rules! on_both_stores_by_https {
     ($(#[$attribute:meta])* $name:ident) => {
-        mod $name {
-            use $crate::world::{Store, World};
+        on_both_stores_with!($(#[$attribute])* $name, |store| $crate::world::World::secure(store, &[]));
+    };
+}
 
-            #[tokio::test(flavor = "multi_thread")]
-            $(#[$attribute])*
-            async fn on_sqlite_and_moka() {
-                if let Some(world) = World::secure(Store::Embedded, &[]).await {
-                    super::$name(world).await;
-                }
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            $(#[$attribute])*
-            async fn on_postgresql_and_redis() {
-                if let Some(world) = World::secure(Store::Server, &[]).await {
-                    super::$name(world).await;
-                }
-            }
-        }
+/// Runs the story `$name`, an `async fn(Scratch)` that starts the real programs, on both stores.
+macro_rules! on_both_stores_by_program {
+    ($name:ident) => {
+        on_both_stores_with!($name, |store| ::shared::testing::Scratch::new(store));
     };
 }
 
@@ -101,6 +97,8 @@ pub struct World {
     pub cli: App,
     /// Where the services speak TLS: who signed their certificate, and the certificate.
     pub tls: Option<(Authority, Identity)>,
+    /// The authorization server's, which it looks at once a minute, by the machine's clock.
+    keys: KeyRing,
     http: Client,
     _stop: watch::Sender<bool>,
     services: JoinSet<anyhow::Result<()>>,
@@ -131,7 +129,6 @@ impl World {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let [auth_url, api_url, demo_url] =
             [&auth, &api, &demo].map(|listener| format!("{scheme}://{}", listener.local_addr().expect("it listens")));
-        let http = client(tls.as_ref().map(|(authority, _)| authority));
         let mut all = vec![
             ("AUTH__PUBLIC_URL", auth_url.clone()),
             ("API__PUBLIC_URL", api_url.clone()),
@@ -156,22 +153,30 @@ impl World {
                 ("AUTH__MTLS_PUBLIC_URL", format!("https://{mtls}")),
                 ("AUTH__CLIENT_CA_FILE", authority_file.display().to_string()),
                 ("API__REQUEST_CLIENT_CERTIFICATES", "true".to_owned()),
-                // Apps listen here for what they are told on the back channel.
+                // Apps listen here for what they are told on the back channel, and publish their metadata.
                 ("OUTBOUND__ALLOW", r#"["127.0.0.1"]"#.to_owned()),
-                ("API__JWKS_URL", internal_jwks(http.clone(), format!("{auth_url}/oauth/jwks")).await),
+                ("REGISTRATION__METADATA_DOCUMENTS", "true".to_owned()),
             ]);
         }
         let mut all: Vec<_> = all.iter().map(|(key, value)| (*key, value.as_str())).collect();
         all.extend(settings);
         let config = scratch.config(&all);
         let clock = Clock::system();
-        let open = || Platform::open_with(config.clone(), clock.clone(), Random::system());
-        let platform = open().await.expect("the platform opens");
+        let open = async || {
+            let platform = Platform::open_with(config.clone(), clock.clone(), Random::system()).await;
+            let mut platform = platform.expect("the platform opens");
+            if let Some((authority, _)) = &tls {
+                platform.outbound = platform.outbound.trusting(&authority.pem()).expect("a certificate");
+            }
+            platform
+        };
+        let platform = open().await;
+        let http = platform.outbound.trusted().clone();
         // On servers each service has its own pool and caches, as in production; on the embedded store they share one
         // process, as `standalone` has it.
         let api_platform = match scratch.store {
             Store::Embedded => platform.clone(),
-            Store::Server => open().await.expect("the platform opens twice"),
+            Store::Server => open().await,
         };
 
         let (stop, stopped) = watch::channel(false);
@@ -182,7 +187,9 @@ impl World {
             }
         };
         let mut services = JoinSet::new();
-        services.spawn(auth_server::serve(platform.clone(), auth, until()));
+        let state = AppState::new(platform.clone()).await.expect("the authorization server starts");
+        let keys = state.keys.clone();
+        services.spawn(auth_server::serve_with(state, auth, until()));
         services.spawn(referral_api::serve(api_platform, api, until()));
         // It trusts the authorities of this machine, not a throwaway one.
         if tls.is_none() {
@@ -200,7 +207,7 @@ impl World {
             secret: None,
             redirect_uri: String::new(),
         };
-        let mut world = Self { auth_url, api_url, platform, scratch, cli, tls, http, _stop: stop, services };
+        let mut world = Self { auth_url, api_url, platform, scratch, cli, tls, keys, http, _stop: stop, services };
         world.until_ready().await;
         world
     }
@@ -231,16 +238,21 @@ impl World {
         self.platform.clock.advance(time);
     }
 
+    /// Lets the signing keys' time run out: their successors are published, and a day later they sign. How much time
+    /// passed.
+    pub async fn rotates_its_keys(&self) -> Duration {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let last_day = DAY * u32::try_from(self.platform.config.keys.rotation_days - 1).expect("a number of days");
+        for time in [last_day, DAY] {
+            self.pass(time);
+            self.keys.refresh(&self.platform).await.expect("successors are made");
+        }
+        last_day + DAY
+    }
+
     /// Someone without a token.
     pub fn anon(&self) -> Actor {
-        Actor {
-            http: self.http().clone(),
-            auth_url: self.auth_url.clone(),
-            api_url: self.api_url.clone(),
-            id: String::new(),
-            email: String::new(),
-            token: None,
-        }
+        Actor::anon(self.http.clone(), &self.auth_url, &self.api_url)
     }
 
     /// A person who has just signed up, with a token for everything.
@@ -300,32 +312,18 @@ impl World {
         Some(STANDARD.encode(Sha256::digest(certificate.public_key())))
     }
 
+    /// An HTTP client that shows this certificate.
+    #[expect(clippy::disallowed_methods, reason = "a stranger's client, with a certificate of its own")]
+    pub fn showing(&self, identity: &Identity) -> Client {
+        let (authority, _) = self.tls.as_ref().expect("it speaks TLS");
+        let tls = std::sync::Arc::unwrap_or_clone(client_config(authority, Some(identity)));
+        Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("an HTTP client")
+    }
+
     /// A browser nobody has signed in with yet.
     pub fn visitor(&self) -> Visitor {
         Visitor::new(self.http().clone())
     }
-}
-
-/// Follows no redirects and keeps no cookies. Where there is an authority, it trusts that one alone.
-#[expect(clippy::disallowed_methods, reason = "the services' own client has no place for a throwaway authority")]
-fn client(authority: Option<&Authority>) -> Client {
-    let Some(authority) = authority else {
-        return Outbound::new::<&str>(&[], Clock::system()).expect("an HTTP client").trusted().clone();
-    };
-    let tls = client_config(authority, None);
-    let client = Client::builder().tls_backend_preconfigured((*tls).clone()).no_proxy();
-    client.redirect(reqwest::redirect::Policy::none()).build().expect("an HTTP client")
-}
-
-/// An address inside, as a production has it, from which the referral API takes the keys; the public one shows it a
-/// certificate that it has no reason to trust.
-async fn internal_jwks(http: Client, public: String) -> String {
-    let listener = listener().await;
-    let url = format!("http://{}/jwks", listener.local_addr().expect("it listens"));
-    let keys = async move || http.get(&public).send().await.expect("the keys").text().await.expect("the keys");
-    let router = Router::new().route("/jwks", get(async move || ([(CONTENT_TYPE, "application/json")], keys().await)));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    url
 }
 
 async fn listener() -> TcpListener {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
 use url::{Host, Url};
 
 use crate::clock::Clock;
@@ -37,9 +37,24 @@ pub struct Outbound {
 impl Outbound {
     /// `allow` is `outbound.allow` of the configuration.
     pub fn new<S: AsRef<str>>(allow: &[S], clock: Clock) -> Result<Self, OutboundError> {
-        let allow = Arc::new(AllowList::parse(allow)?);
-        let trusted = client(None)?;
-        let strict = client(Some(GuardedResolver { allow: allow.clone() }))?;
+        Self::built(Arc::new(AllowList::parse(allow)?), clock, builder)
+    }
+
+    /// The same, trusting the authority with this certificate (PEM) and none of the machine's.
+    #[cfg(feature = "testing")]
+    pub fn trusting(&self, authority: &str) -> Result<Self, OutboundError> {
+        let authority = reqwest::Certificate::from_pem(authority.as_bytes())?;
+        let builder = |resolver| builder(resolver).tls_certs_only([authority.clone()]);
+        Self::built(self.guarded.allow.clone(), self.clock.clone(), builder)
+    }
+
+    fn built(
+        allow: Arc<AllowList>,
+        clock: Clock,
+        builder: impl Fn(Option<GuardedResolver>) -> ClientBuilder,
+    ) -> Result<Self, OutboundError> {
+        let trusted = builder(None).build()?;
+        let strict = builder(Some(GuardedResolver { allow: allow.clone() })).build()?;
         Ok(Self { guarded: Guarded { strict, excepted: trusted.clone(), allow }, trusted, clock })
     }
 
@@ -69,7 +84,7 @@ pub enum OutboundError {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that makes HTTP clients")]
-fn client(resolver: Option<GuardedResolver>) -> Result<Client, reqwest::Error> {
+fn builder(resolver: Option<GuardedResolver>) -> ClientBuilder {
     let builder = Client::builder()
         .user_agent(concat!("referris/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
@@ -85,7 +100,6 @@ fn client(resolver: Option<GuardedResolver>) -> Result<Client, reqwest::Error> {
         Some(resolver) => builder.dns_resolver(resolver),
         None => builder,
     }
-    .build()
 }
 
 /// Sends requests to URLs that users gave: https only, to public addresses only, except what `outbound.allow` lists.

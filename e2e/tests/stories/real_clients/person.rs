@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_server::clients::ClientMetadata;
+use auth_server::clients::{ClientMetadata, initial_access_tokens};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::testing::certificates::Identity;
@@ -32,11 +33,19 @@ enum Question {
     /// To open a sign-out (OpenID Connect RP-Initiated Logout §2) and confirm it where she is asked.
     Logout { url: String, browser: String },
     /// The operator: to register a client with this metadata (RFC 7591 §2; `scopes` is a list).
-    Register { metadata: Box<ClientMetadata> },
+    Register {
+        metadata: Box<ClientMetadata>,
+        #[serde(default)]
+        first_party: bool,
+    },
+    /// The operator: for a token that registers so many clients (RFC 7591 §1.2).
+    Permit { name: String, uses: i64 },
     /// An authority that the operator trusts: for a certificate with this common name. Or for one that nobody signed.
     Certificate { name: String, self_signed: bool },
     /// To move the services' clock forward, in seconds.
     Pass { seconds: u64 },
+    /// To move it on until other keys sign.
+    Rotate,
 }
 
 struct Person {
@@ -80,16 +89,16 @@ async fn answer(State(person): State<Arc<Person>>, Json(question): Json<Question
 
 impl Person {
     async fn does(&self, question: Question) -> Value {
+        let mut browsers = self.browsers.lock().await;
+        let browsers = &mut *browsers;
         match question {
             Question::Authorize { url, browser, decision } => {
-                let mut browsers = self.browsers.lock().await;
-                let visitor = browsers.entry(browser).or_insert_with(|| self.world.visitor());
+                let visitor = self.at(browsers, browser);
                 let first = visitor.open(&url).await;
                 told(self.decides(visitor, first, &decision).await)
             }
             Question::Device { url, browser, decision } => {
-                let mut browsers = self.browsers.lock().await;
-                let visitor = browsers.entry(browser).or_insert_with(|| self.world.visitor());
+                let visitor = self.at(browsers, browser);
                 let mut stop = visitor.open(&url).await;
                 // Signed in first, where she is not: then the code she compares, and the decision.
                 for _ in 0..3 {
@@ -104,16 +113,16 @@ impl Person {
                 told(stop)
             }
             Question::Logout { url, browser } => {
-                let mut browsers = self.browsers.lock().await;
-                let visitor = browsers.entry(browser).or_insert_with(|| self.world.visitor());
+                let visitor = self.at(browsers, browser);
                 let stop = match visitor.open(&url).await {
                     Stop::Page(page) if page.has_field("csrf") => visitor.submit(&page, &[]).await,
                     other => other,
                 };
                 told(stop)
             }
-            Question::Register { metadata } => {
+            Question::Register { metadata, first_party } => {
                 let mut client = app_client("An app that asked", &[], "");
+                client.first_party = first_party;
                 // Where nothing is said of scopes: those of other apps.
                 let scopes = std::mem::take(&mut client.metadata.scopes);
                 client.metadata = *metadata;
@@ -128,11 +137,22 @@ impl Person {
                 let identity = if self_signed { Identity::self_signed(&name) } else { authority.client(&name, |_| {}) };
                 json!({ "certificate": identity.pem, "key": identity.key_pem })
             }
+            Question::Permit { name, uses } => {
+                let made = initial_access_tokens::create(&self.world.platform, &name, Some(uses), TimeDelta::days(1));
+                let (token, _) = made.await.expect("the database answers").expect("the name is new");
+                json!({ "initial_access_token": token.reveal() })
+            }
+            Question::Rotate => json!({ "seconds": self.world.rotates_its_keys().await.as_secs() }),
             Question::Pass { seconds } => {
                 self.world.pass(Duration::from_secs(seconds));
                 json!({})
             }
         }
+    }
+
+    /// The browser of this name.
+    fn at<'a>(&self, browsers: &'a mut HashMap<String, Visitor>, name: String) -> &'a mut Visitor {
+        browsers.entry(name).or_insert_with(|| self.world.visitor())
     }
 
     /// Signs in and decides where the pages ask for it.

@@ -26,11 +26,14 @@ pub async fn plays(world: World, toolchain: fn(&Path) -> Result<Toolchain>, stor
     let ann = world.person("ann").await;
     let line = person::listens(world.clone(), &ann.email).await;
     let authority = world.scratch.dir.join("authority.pem");
+    let [certificate, key] = ["server.pem", "server.key"].map(|name| world.scratch.dir.join(name));
     let settings = json!({
         "issuer": world.auth_url,
         "api": world.api_url,
         "driver": line.url,
         "authority": authority,
+        // With which an app may serve something at 127.0.0.1 itself.
+        "server": { "certificate": certificate, "key": key },
         "email": ann.email,
         "password": PASSWORD,
         "sub": ann.id,
