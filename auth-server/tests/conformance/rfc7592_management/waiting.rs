@@ -14,7 +14,7 @@ fn withdrawals() -> [Value; 3] {
     [
         json!({ "redirect_uris": ["https://elsewhere.example/cb"] }),
         json!({ "scope": "profile" }),
-        json!({ "grant_types": ["client_credentials"], "redirect_uris": ["https://app.example/callback"] }),
+        json!({ "grant_types": ["client_credentials"], "response_types": [] }),
     ]
 }
 
