@@ -226,5 +226,12 @@ func main() {
 		demand(err != nil && strings.Contains(err.Error(), "401"), "%v", err)
 	})
 
+	step("other keys sign: the library, which has the old ones, fetches them (OpenID Connect Core §10.1.1)", func() {
+		before := verify(web, exchange(app, begin(app)))
+		ask(settings.Driver, map[string]any{"ask": "rotate"})
+		token := exchange(app, begin(app))
+		demand(verify(web, token).Subject == before.Subject, "another person's ID token")
+	})
+
 	end()
 }
