@@ -4,6 +4,7 @@ mod answer;
 mod app;
 mod browser;
 mod relying_party;
+mod rows;
 mod server;
 mod site;
 
@@ -11,5 +12,6 @@ pub use answer::Answer;
 pub use app::{App, CHALLENGE};
 pub use browser::Browser;
 pub use relying_party::{ALLOWED, RelyingParty};
+pub use rows::Rows;
 pub use server::{PASSWORD, Server, each_server};
 pub use site::Site;

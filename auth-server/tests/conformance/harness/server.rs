@@ -19,7 +19,7 @@ use shared::testing::each_store_with;
 use tower::ServiceExt;
 use url::form_urlencoded;
 
-use super::{Answer, App, Browser};
+use super::{Answer, App, Browser, Rows};
 
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -134,24 +134,9 @@ impl Server {
         (part(0), part(1))
     }
 
-    /// How many rows each table has: what an error must leave as it was. (`used_proofs`, which remembers what was shown,
-    /// and what rate limits count are left out.)
-    pub async fn rows(&self) -> Vec<(&'static str, i64)> {
-        let mut conn = self.state.platform.db.read().await.expect("the database answers");
-        let mut rows = vec![];
-        macro_rules! count {
-            ($($table:literal)*) => {$({
-                let (count,): (i64,) = shared::fetch_one!(&mut conn, (i64,), concat!("SELECT COUNT(*) FROM ", $table))
-                    .expect("rows can be counted");
-                rows.push(($table, count));
-            })*};
-        }
-        count! {
-            "users" "browser_sessions" "clients" "authorization_requests" "consents" "grants" "authorization_codes"
-            "refresh_tokens" "revocations" "pushed_requests" "device_authorizations" "initial_access_tokens"
-            "pairwise_subjects" "outbox"
-        }
-        rows
+    /// What the database holds: what an error must leave as it was.
+    pub async fn rows(&self) -> Rows {
+        Rows::read(&self.state).await
     }
 
     /// Is `url` below the issuer's address? Then its path and query.

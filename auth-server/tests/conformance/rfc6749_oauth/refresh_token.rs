@@ -77,18 +77,14 @@ async fn a_client_without_the_grant_gets_no_refresh_token_and_may_not_use_one__r
         let token = refresh_token(&tokens(&app, "openid").await);
         let without = server.app(|metadata| metadata.grant_types = vec!["authorization_code".into()]).await;
         assert!(tokens(&without, "openid offline_access").await.get("refresh_token").is_none());
+        let another = server.app(|_| {}).await;
         let before = server.rows().await;
         without.refresh(&token).await.is_error(400, "unauthorized_client");
         // Nor another client that may: the token is the first one's, and stays so.
-        server.app(|_| {}).await.refresh(&token).await.is_error(400, "invalid_grant");
+        another.refresh(&token).await.is_error(400, "invalid_grant");
         app.token(&[("grant_type", "refresh_token")]).await.is_error(400, "invalid_request");
         app.refresh("made-up").await.is_error(400, "invalid_grant");
-        let mut after = server.rows().await;
-        // The client just made.
-        for row in &mut after {
-            row.1 -= i64::from(row.0 == "clients");
-        }
-        assert_eq!(after, before);
+        assert_eq!(server.rows().await, before);
         app.refresh(&token).await.json(200);
     })
     .await;
@@ -179,8 +175,7 @@ async fn a_client_that_is_deleted_takes_its_tokens_along__rfc7009_1() {
         assert!(clients::delete(&server.state.platform, &ClientId(app.client_id.clone())).await.unwrap());
         tokio::time::sleep(Duration::from_millis(1100)).await;
         app.refresh(&refresh_token(&tokens_of)).await.is_error(401, "invalid_client");
-        let row = server.rows().await.into_iter().find(|(table, _)| *table == "refresh_tokens").unwrap();
-        assert_eq!(row.1, 1);
+        assert_eq!(server.rows().await.count("refresh_tokens"), 1);
         other.refresh(&kept).await.json(200);
     })
     .await;
