@@ -1,6 +1,5 @@
 //! The device code grant (RFC 8628 §3.4): a device asks whether its person has decided.
 
-use chrono::{DateTime, Utc};
 use shared::fetch_optional;
 use shared::ids::{SessionId, UserId};
 use shared::secret::PlainToken;
@@ -8,7 +7,7 @@ use sqlx::types::Json;
 
 use crate::protocol::device::{self, Poll};
 use crate::protocol::error::{Code, OAuthError};
-use crate::protocol::grants::{GrantDetails, GrantRef};
+use crate::protocol::grants::{self, GrantDetails, GrantRef};
 use crate::protocol::token_request::{Granted, TokenRequest};
 use crate::protocol::tokens::{self, TokenResponse};
 
@@ -21,6 +20,10 @@ pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuth
     let TokenRequest { state, client, parameters, .. } = *request;
     let platform = &state.platform;
     let code = PlainToken::presented(parameters.require("device_code")?);
+    let over = device::peek(&mut platform.db.read().await?, platform, &client.client_id, &code).await?;
+    if let Some(over) = over {
+        return Err(answer(over));
+    }
     let mut tx = request.begin().await?;
     let id = match device::poll(&mut tx, platform, &client.client_id, &code).await? {
         Poll::Allowed(id) => id,
@@ -29,13 +32,16 @@ pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuth
             return Err(answer(other));
         }
     };
+    // From now on it lives as long as any grant; until here it lived as long as its code ([`device::allow`]).
+    let expires_at = grants::expiry(platform, client, None);
     let granted = fetch_optional!(
         &mut tx,
-        (UserId, Option<SessionId>, Json<GrantDetails>, DateTime<Utc>),
-        "SELECT user_id, sid, details, expires_at FROM grants WHERE id = $1 AND revoked_at IS NULL",
-        id
+        (UserId, Option<SessionId>, Json<GrantDetails>),
+        "UPDATE grants SET expires_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING user_id, sid, details",
+        id,
+        expires_at
     )?;
-    let Some((user, sid, Json(details), expires_at)) = granted else {
+    let Some((user, sid, Json(details))) = granted else {
         tx.commit().await?;
         return Err(refused());
     };

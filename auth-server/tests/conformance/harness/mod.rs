@@ -3,6 +3,7 @@
 mod answer;
 mod app;
 mod browser;
+mod every_grant;
 mod relying_party;
 mod rows;
 mod server;
@@ -11,6 +12,7 @@ mod site;
 pub use answer::Answer;
 pub use app::{App, CHALLENGE};
 pub use browser::Browser;
+pub use every_grant::EveryGrant;
 pub use relying_party::{ALLOWED, RelyingParty};
 pub use rows::Rows;
 pub use server::{PASSWORD, Server, each_server};

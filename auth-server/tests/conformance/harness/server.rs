@@ -10,6 +10,7 @@ use axum::http::{Request, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use shared::Platform;
 use shared::http::ClientIp;
 use shared::ids::{ClientId, UserId};
 use shared::jose::ASYMMETRIC;
@@ -45,6 +46,16 @@ pub async fn each_server<F: Future<Output = ()>>(settings: &[(&str, &str)], test
 }
 
 impl Server {
+    /// Another instance on the same store, with nothing in common but that and the clock.
+    pub async fn another_instance(&self) -> Self {
+        let platform = &self.state.platform;
+        let (config, clock, random) = (platform.config.clone(), platform.clock.clone(), platform.random.clone());
+        let platform = Platform::open_with(config, clock, random).await.expect("the platform opens");
+        let state = AppState::new(platform).await.expect("the state is made");
+        let router = auth_server::router(state.clone());
+        Self { state, router }
+    }
+
     /// Sends a request as it is.
     pub async fn send(&self, request: Builder, body: impl Into<Body>) -> Answer {
         let request = request.body(body.into()).expect("a request");

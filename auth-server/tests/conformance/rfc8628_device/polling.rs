@@ -110,6 +110,33 @@ async fn a_refusal_and_a_delay_are_told__rfc8628_3_5() {
 }
 
 #[tokio::test]
+async fn what_was_allowed_and_never_fetched_is_over_with_its_code__rfc8628_3_5() {
+    use auth_server::protocol::grants::revocation::{Which, list};
+
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = device(&server).await;
+        let (fetched, left) = (begin(&app).await, begin(&app).await);
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        for begun in [&fetched, &left] {
+            decide(&mut browser, begun, "allow").await;
+        }
+        let tokens = poll(&app, &fetched).await.json(200);
+        wait(&server, 601);
+        let platform = &server.state.platform;
+        let mut conn = platform.db.read().await.unwrap();
+        let live = list(&mut conn, &Which::default(), platform.clock.now(), 10).await.unwrap();
+        drop(conn);
+        let claims = Unverified::parse(tokens["access_token"].as_str().unwrap(), 8192).unwrap();
+        let ids: Vec<_> = live.iter().map(|grant| grant.grant_id.to_string()).collect();
+        assert_eq!(ids, [claims.claims()["grant_id"].as_str().unwrap()]);
+        app.refresh(tokens["refresh_token"].as_str().unwrap()).await.json(200);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_device_code_serves_the_client_it_was_issued_to__rfc8628_3_4() {
     each_server(&[], |server| async move {
         server.person("ann@example.com").await;
