@@ -51,7 +51,6 @@ async fn the_key_changes_at_sign_in_so_that_a_planted_one_opens_nothing() {
         let session = browser(&state, session.id());
         let (other, _) = sign_in(&session, &state, bob, ACR_PASSWORD, &[AMR_PASSWORD]).await.unwrap();
         assert_ne!(other.sid, first.sid);
-        state.platform.revocations.refresh(&state.platform.db, state.platform.clock.now()).await.unwrap();
         assert!(state.platform.revocations.contains([(Kind::Session, first.sid.to_string().as_str())]));
         assert_eq!(current(&session, &state).await.unwrap(), Some(other));
     })
@@ -95,7 +94,6 @@ async fn signing_out_ends_the_session_its_tokens_and_its_grants_but_not_those_me
 
         sign_out(&browser(&state, id), &state).await.unwrap();
         assert_eq!(current(&browser(&state, id), &state).await.unwrap(), None);
-        platform.revocations.refresh(&platform.db, platform.clock.now()).await.unwrap();
         assert!(platform.revocations.contains([(Kind::Session, signed_in.sid.to_string().as_str())]));
         let mut conn = platform.db.read().await.unwrap();
         assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM grants WHERE revoked_at IS NOT NULL").await, 1);
@@ -123,7 +121,6 @@ async fn a_session_ends_after_its_fixed_life_and_with_its_account() {
         crate::accounts::delete(&mut tx, platform, ann, "test").await.unwrap();
         tx.commit().await.unwrap();
         // The cache may still hold it: the list of revocations does not.
-        platform.revocations.refresh(&platform.db, platform.clock.now()).await.unwrap();
         assert!(current(&browser(&state, session.id()), &state).await.unwrap().is_none());
     })
     .await;

@@ -72,13 +72,31 @@ impl DbError {
 
 /// The handle both services hold. Cheap to clone.
 #[derive(Clone, Debug)]
-pub enum Db {
+pub struct Db {
+    engine: Engine,
+    /// How many transactions were begun, for the tests that hold requests to a number of them.
+    #[cfg(feature = "testing")]
+    begun: std::sync::Arc<std::sync::atomic::AtomicU64>,
+}
+
+#[derive(Clone, Debug)]
+enum Engine {
     /// WAL lets any number read while one writes; more writers would only meet in `SQLITE_BUSY`.
     Sqlite {
         writer: SqlitePool,
         readers: SqlitePool,
     },
     Postgres(PgPool),
+}
+
+impl From<Engine> for Db {
+    fn from(engine: Engine) -> Self {
+        Self {
+            engine,
+            #[cfg(feature = "testing")]
+            begun: std::sync::Arc::default(),
+        }
+    }
 }
 
 impl Db {
@@ -95,7 +113,7 @@ impl Db {
                     .acquire_timeout(ACQUIRE_TIMEOUT)
                     .max_lifetime(Duration::from_secs(1800))
                     .connect_lazy_with(options);
-                Ok(Self::Postgres(pool))
+                Ok(Engine::Postgres(pool).into())
             }
             _ => Err(DbError::Url("unknown scheme".into())),
         }
@@ -127,13 +145,13 @@ impl Db {
             .max_connections(max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));
-        Ok(Self::Sqlite { writer, readers })
+        Ok(Engine::Sqlite { writer, readers }.into())
     }
 
     /// Brings the schema up to date. Safe to call from several processes at once.
     pub async fn migrate(&self) -> Result<(), DbError> {
-        match self {
-            Self::Sqlite { writer, .. } => {
+        match &self.engine {
+            Engine::Sqlite { writer, .. } => {
                 // sqlx takes no lock of its own on SQLite: two processes that start on one empty file would both
                 // create the tables. The one that loses the race finds them made when it tries again.
                 let mut attempt = 0;
@@ -147,40 +165,49 @@ impl Db {
                     }
                 }
             }
-            Self::Postgres(pool) => Ok(MIGRATIONS.run(pool).await?),
+            Engine::Postgres(pool) => Ok(MIGRATIONS.run(pool).await?),
         }
     }
 
     /// A connection to read with. It never takes a write lock, and on SQLite it can't write at all.
     pub async fn read(&self) -> Result<Conn, DbError> {
-        Ok(Conn(match self {
-            Self::Sqlite { readers, .. } => Inner::Sqlite(readers.acquire().await?),
-            Self::Postgres(pool) => Inner::Postgres(pool.acquire().await?),
+        Ok(Conn(match &self.engine {
+            Engine::Sqlite { readers, .. } => Inner::Sqlite(readers.acquire().await?),
+            Engine::Postgres(pool) => Inner::Postgres(pool.acquire().await?),
         }))
     }
 
     /// A transaction to write in. Only the database is awaited inside: hash and call out before.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        Ok(Tx(Conn(match self {
+        let conn = Conn(match &self.engine {
             // IMMEDIATE: a deferred transaction that turns into a writer fails instead of waiting.
-            Self::Sqlite { writer, .. } => Inner::SqliteTx(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Inner::PostgresTx(pool.begin().await?),
-        })))
+            Engine::Sqlite { writer, .. } => Inner::SqliteTx(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Engine::Postgres(pool) => Inner::PostgresTx(pool.begin().await?),
+        });
+        #[cfg(feature = "testing")]
+        self.begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(Tx { conn, after_commit: vec![] })
+    }
+
+    /// How many transactions were begun with this handle and its clones.
+    #[cfg(feature = "testing")]
+    pub fn transactions(&self) -> u64 {
+        self.begun.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Is this the embedded engine?
     pub fn is_embedded(&self) -> bool {
-        matches!(self, Self::Sqlite { .. })
+        matches!(self.engine, Engine::Sqlite { .. })
     }
 
     /// Closes the connections after the queries under way.
     pub async fn close(&self) {
-        match self {
-            Self::Sqlite { writer, readers } => {
+        match &self.engine {
+            Engine::Sqlite { writer, readers } => {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Engine::Postgres(pool) => pool.close().await,
         }
     }
 }
@@ -236,29 +263,42 @@ impl Conn {
 }
 
 /// A transaction. It is rolled back when dropped; [`Tx::commit`] keeps it.
-pub struct Tx(Conn);
+pub struct Tx {
+    conn: Conn,
+    after_commit: Vec<Box<dyn FnOnce() + Send>>,
+}
 
 impl Tx {
     /// Commits. Once this returns, the writes survive a crash of the process and of the machine.
     pub async fn commit(self) -> Result<(), DbError> {
-        match self.0.0 {
-            Inner::SqliteTx(tx) => Ok(tx.commit().await?),
-            Inner::PostgresTx(tx) => Ok(tx.commit().await?),
-            Inner::Sqlite(_) | Inner::Postgres(_) => Ok(()),
+        match self.conn.0 {
+            Inner::SqliteTx(tx) => tx.commit().await?,
+            Inner::PostgresTx(tx) => tx.commit().await?,
+            Inner::Sqlite(_) | Inner::Postgres(_) => {}
         }
+        for note in self.after_commit {
+            note();
+        }
+        Ok(())
+    }
+
+    /// Has `note` run once this is committed, and not at all if it never is: what the process remembers of what it
+    /// wrote.
+    pub fn after_commit(&mut self, note: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(note));
     }
 }
 
 impl Deref for Tx {
     type Target = Conn;
     fn deref(&self) -> &Conn {
-        &self.0
+        &self.conn
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut Conn {
-        &mut self.0
+        &mut self.conn
     }
 }
 

@@ -1,11 +1,11 @@
 //! What has been revoked before its tokens expired. Access tokens are not stored, so each verifier asks this list,
-//! which every process keeps in memory and reads anew once a second; it survives restarts because it is a table.
+//! which every process keeps in memory and brings up to date once a second; it survives restarts because it is a table.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::db::{Conn, Db, DbError, Tx};
 use crate::platform::Platform;
@@ -13,6 +13,16 @@ use crate::{execute, fetch_all};
 
 /// How often the list is read. A revocation takes effect everywhere within this time.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How far back each reading looks: clocks differ, and a row may be committed some time after it was dated.
+const OVERLAP: TimeDelta = TimeDelta::seconds(60);
+
+/// How often the whole list is read all the same, should clocks differ by more than that.
+const WHOLE: TimeDelta = TimeDelta::seconds(60);
+
+/// For how long after a client's end tokens in its name are refused whenever they were issued: an instance that has not
+/// heard of it yet may still have issued some. A new client of the same id has to wait for so long.
+const AFTERMATH: i64 = 5;
 
 /// What can be revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,35 +47,97 @@ impl Kind {
     }
 }
 
-/// The list as last read, plus what this process revoked itself. Clones share it.
-#[derive(Clone, Default)]
-pub struct Revocations(Arc<RwLock<HashSet<(String, String)>>>);
+#[derive(Clone, Copy)]
+struct Entry {
+    revoked_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
 
-impl Revocations {
-    /// Is any of these revoked?
-    pub fn contains<'a>(&self, claims: impl IntoIterator<Item = (Kind, &'a str)>) -> bool {
-        let listed = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if listed.is_empty() {
-            return false;
-        }
-        claims.into_iter().any(|(kind, id)| listed.contains(&(kind.as_str().to_owned(), id.to_owned())))
-    }
+#[derive(Default)]
+struct List {
+    /// By kind, so that asking needs no text of its own.
+    entries: HashMap<&'static str, HashMap<String, Entry>>,
+    /// When it was read last, and when the whole of it.
+    read_at: Option<DateTime<Utc>>,
+    whole_at: Option<DateTime<Utc>>,
+}
 
-    /// Reads the table.
-    pub async fn refresh(&self, db: &Db, now: chrono::DateTime<chrono::Utc>) -> Result<(), DbError> {
-        let mut conn = db.read().await?;
-        let rows = listed(&mut conn, now).await?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = rows.into_iter().collect();
-        Ok(())
+impl List {
+    fn add(&mut self, kind: &'static str, id: String, entry: Entry) {
+        self.entries.entry(kind).or_default().insert(id, entry);
     }
 }
 
-async fn listed(conn: &mut Conn, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<(String, String)>, DbError> {
-    fetch_all!(conn, (String, String), "SELECT kind, id FROM revocations WHERE expires_at > $1", now)
+/// The list as last read, plus what this process revoked itself, from the moment of the commit. Clones share it.
+#[derive(Clone, Default)]
+pub struct Revocations(Arc<RwLock<List>>);
+
+impl Revocations {
+    /// Is any of these revoked? Of clients ask [`Self::ended`].
+    pub fn contains<'a>(&self, claims: impl IntoIterator<Item = (Kind, &'a str)>) -> bool {
+        let list = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if list.entries.is_empty() {
+            return false;
+        }
+        claims.into_iter().any(|(kind, id)| list.entries.get(kind.as_str()).is_some_and(|ids| ids.contains_key(id)))
+    }
+
+    /// Has the client to which a token was issued at this time (`iat`) come to its end since? A client that was
+    /// registered anew under the same id is another one.
+    pub fn ended(&self, client: &str, issued_at: i64) -> bool {
+        let list = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let ended = list.entries.get(Kind::Client.as_str()).and_then(|ids| ids.get(client));
+        ended.is_some_and(|entry| issued_at <= entry.revoked_at.timestamp() + AFTERMATH)
+    }
+
+    /// Reads what was added to the table, and forgets what has expired.
+    pub async fn refresh(&self, db: &Db, now: DateTime<Utc>) -> Result<(), DbError> {
+        let since = {
+            let list = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            // Nor is a clock believed that was put back.
+            let whole = list.whole_at.is_none_or(|at| now < at || now >= at + WHOLE);
+            list.read_at.filter(|_| !whole).map(|at| at - OVERLAP)
+        };
+        let rows = listed(&mut db.read().await?, since.unwrap_or(DateTime::UNIX_EPOCH), now).await?;
+        let mut list = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is taken off the list before it expires: what this process revoked meanwhile stays.
+        for (kind, id, revoked_at, expires_at) in rows {
+            if let Some(kind) = ALL.into_iter().map(Kind::as_str).find(|known| *known == kind) {
+                list.add(kind, id, Entry { revoked_at, expires_at });
+            }
+        }
+        for ids in list.entries.values_mut() {
+            ids.retain(|_, entry| entry.expires_at > now);
+        }
+        list.entries.retain(|_, ids| !ids.is_empty());
+        list.read_at = Some(now);
+        if since.is_none() {
+            list.whole_at = Some(now);
+        }
+        Ok(())
+    }
+
+    fn add(&self, kind: Kind, id: String, entry: Entry) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).add(kind.as_str(), id, entry);
+    }
+}
+
+const ALL: [Kind; 5] = [Kind::Grant, Kind::Session, Kind::User, Kind::Client, Kind::Token];
+
+type Row = (String, String, DateTime<Utc>, DateTime<Utc>);
+
+async fn listed(conn: &mut Conn, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Vec<Row>, DbError> {
+    fetch_all!(
+        conn,
+        Row,
+        "SELECT kind, id, revoked_at, expires_at FROM revocations WHERE revoked_at > $1 AND expires_at > $2",
+        since,
+        now
+    )
 }
 
 /// Lists something as revoked until the last access token that could name it has expired. It takes effect in this
-/// process at the next refresh after the commit, like everywhere else.
+/// process with the commit, and everywhere else at the next refresh.
 pub async fn revoke(tx: &mut Tx, platform: &Platform, kind: Kind, id: &str) -> Result<(), DbError> {
     let now = platform.clock.now();
     let seconds = i64::try_from(platform.config.tokens.access_token_seconds).unwrap_or(i64::MAX / 2_000_000);
@@ -80,5 +152,69 @@ pub async fn revoke(tx: &mut Tx, platform: &Platform, kind: Kind, id: &str) -> R
         now,
         expires_at
     )?;
+    let (list, id) = (platform.revocations.clone(), id.to_owned());
+    tx.after_commit(move || list.add(kind, id, Entry { revoked_at: now, expires_at }));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::each_store;
+
+    async fn revoke_alone(platform: &Platform, kind: Kind, id: &str) {
+        let mut tx = platform.db.begin().await.unwrap();
+        revoke(&mut tx, platform, kind, id).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_process_revokes_is_revoked_there_with_the_commit_and_elsewhere_at_the_next_reading() {
+        each_store(|platform| async move {
+            let elsewhere = Platform { revocations: Revocations::default(), ..platform.clone() };
+            let (here, there) = (&platform.revocations, &elsewhere.revocations);
+            there.refresh(&platform.db, platform.clock.now()).await.unwrap();
+
+            let mut tx = platform.db.begin().await.unwrap();
+            revoke(&mut tx, &platform, Kind::Token, "rolled-back").await.unwrap();
+            drop(tx);
+            revoke_alone(&platform, Kind::Token, "a").await;
+            assert!(!here.contains([(Kind::Token, "rolled-back")]));
+            assert!(here.contains([(Kind::Token, "b"), (Kind::Token, "a")]));
+            assert!(!here.contains([(Kind::Grant, "a")]), "each kind by itself");
+            assert!(!there.contains([(Kind::Token, "a")]));
+            there.refresh(&platform.db, platform.clock.now()).await.unwrap();
+            assert!(there.contains([(Kind::Token, "a")]));
+
+            // Readings that bring only what is new keep what is old, until it has expired.
+            for step in [30, 40, 50] {
+                platform.clock.advance(Duration::from_secs(step));
+                revoke_alone(&elsewhere, Kind::Token, &step.to_string()).await;
+                here.refresh(&platform.db, platform.clock.now()).await.unwrap();
+                assert!(
+                    here.contains([(Kind::Token, "a")]) && here.contains([(Kind::Token, step.to_string().as_str())])
+                );
+            }
+            platform.clock.advance(Duration::from_secs(661));
+            for list in [here, there] {
+                list.refresh(&platform.db, platform.clock.now()).await.unwrap();
+                assert!(!list.contains([(Kind::Token, "a"), (Kind::Token, "50")]));
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_comes_after_one_of_the_same_id_is_not_taken_for_it() {
+        each_store(|platform| async move {
+            let ended_at = platform.clock.timestamp();
+            revoke_alone(&platform, Kind::Client, "app").await;
+            let list = &platform.revocations;
+            assert!(list.ended("app", ended_at - 600) && list.ended("app", ended_at) && !list.ended("other", ended_at));
+            // What another instance issued before it heard of the end.
+            assert!(list.ended("app", ended_at + AFTERMATH));
+            assert!(!list.ended("app", ended_at + AFTERMATH + 2));
+        })
+        .await;
+    }
 }

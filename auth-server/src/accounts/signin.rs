@@ -49,7 +49,8 @@ impl From<Limited> for SignInError {
     }
 }
 
-/// Whose address and password are these? `via` names the way in for the audit (`login`, `password_grant`).
+/// Whose address and password are these? `via` names the way in for the audit (`login`, `password_grant`). A success is
+/// left to be written down with what comes of it ([`still_holds`]).
 ///
 /// # Errors
 /// [`SignInError::Refused`] without telling why; limits by client address and by account.
@@ -96,7 +97,7 @@ pub async fn authenticate(
         false => failures.count().await,
     };
     let user = found.as_ref().map(|(user, _)| user.id);
-    let Some((user, mut phc)) = found.filter(|_| right && told.is_ok()) else {
+    let Some((user, phc)) = found.filter(|_| right && told.is_ok()) else {
         let mut tx = platform.db.begin().await?;
         audit::record(&mut tx, platform, "signin.failed", user, None, serde_json::json!({"via": via})).await?;
         tx.commit().await?;
@@ -105,24 +106,7 @@ pub async fn authenticate(
     };
 
     let rehashed = if state.passwords.needs_rehash(&phc) { state.passwords.hash(password).await.ok() } else { None };
-    let mut tx = platform.db.begin().await?;
-    if let Some(rehashed) = rehashed {
-        // Only if it is still the one that was verified: a password changed meanwhile stays changed.
-        let changed = execute!(
-            &mut tx,
-            "UPDATE password_credentials SET phc = $3, updated_at = $4 WHERE user_id = $1 AND phc = $2",
-            user.id,
-            &phc,
-            &rehashed,
-            platform.clock.now()
-        )?;
-        if changed == 1 {
-            phc = rehashed;
-        }
-    }
-    audit::record(&mut tx, platform, "signin.succeeded", Some(user.id), None, serde_json::json!({"via": via})).await?;
-    tx.commit().await?;
-    Ok(Verified { user, phc })
+    Ok(Verified { user, phc, rehashed, via })
 }
 
 /// Who knew a password, until [`still_holds`] says otherwise.
@@ -131,6 +115,9 @@ pub struct Verified {
     user: User,
     /// What the password was verified against.
     phc: String,
+    /// The same password at today's cost.
+    rehashed: Option<String>,
+    via: &'static str,
 }
 
 impl std::ops::Deref for Verified {
@@ -141,16 +128,28 @@ impl std::ops::Deref for Verified {
     }
 }
 
-/// Is the password that was verified still the account's? Asked once the session or grant that came of it is written:
-/// an account that is handed over at the same moment either ends what is written by then, or is noticed here. The
-/// UPDATE changes nothing, and waits for a hand-over that holds the row.
-pub async fn still_holds(tx: &mut Tx, verified: &Verified) -> Result<bool, DbError> {
-    let same = execute!(
-        tx,
-        "UPDATE password_credentials SET phc = phc WHERE user_id = $1 AND phc = $2",
-        verified.user.id,
-        &verified.phc
-    )?;
+/// Is the password that was verified still the account's? If so, the sign-in is written down. Asked once the session or
+/// grant that came of it is written: an account that is handed over at the same moment either ends what is written by
+/// then, or is noticed here. The UPDATE waits for a hand-over that holds the row, and renews a hash of former cost.
+pub async fn still_holds(tx: &mut Tx, platform: &Platform, verified: &Verified) -> Result<bool, DbError> {
+    let Verified { user, phc, rehashed, via } = verified;
+    // Only if it is still the one that was verified: a password changed meanwhile stays changed.
+    let same = match rehashed {
+        None => {
+            execute!(tx, "UPDATE password_credentials SET phc = phc WHERE user_id = $1 AND phc = $2", user.id, phc)?
+        }
+        Some(rehashed) => execute!(
+            tx,
+            "UPDATE password_credentials SET phc = $3, updated_at = $4 WHERE user_id = $1 AND phc = $2",
+            user.id,
+            phc,
+            rehashed,
+            platform.clock.now()
+        )?,
+    };
+    if same == 1 {
+        audit::record(tx, platform, "signin.succeeded", Some(user.id), None, serde_json::json!({"via": via})).await?;
+    }
     Ok(same == 1)
 }
 

@@ -97,8 +97,13 @@ async fn a_hash_made_with_other_parameters_is_made_anew_at_sign_in() {
         execute!(&mut tx, "UPDATE password_credentials SET phc = $2 WHERE user_id = $1", id, &phc).unwrap();
         tx.commit().await.unwrap();
 
-        authenticate(&state, "ann@example.com", PASSWORD, &HERE, "login").await.unwrap();
+        let ann = authenticate(&state, "ann@example.com", PASSWORD, &HERE, "login").await.unwrap();
+        let mut tx = platform.db.begin().await.unwrap();
+        assert!(still_holds(&mut tx, platform, &ann).await.unwrap());
+        tx.commit().await.unwrap();
         let mut conn = platform.db.read().await.unwrap();
+        let told = count(&mut conn, "SELECT COUNT(*) FROM audit_events WHERE kind = 'signin.succeeded'").await;
+        assert_eq!(told, 1);
         let (_, stored) = credentials(&mut conn, "ann@example.com").await.unwrap().unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=7168,t=1,p=1$"), "{stored}");
         drop(conn);

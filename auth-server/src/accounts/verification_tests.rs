@@ -315,7 +315,7 @@ async fn a_sign_in_that_a_hand_over_overtakes_does_not_hold() {
         let mallory = authenticate(&state, "ann@example.com", PASSWORD, &HERE, "login").await.unwrap();
         let holds = async || {
             let mut tx = state.platform.db.begin().await.unwrap();
-            let holds = still_holds(&mut tx, &mallory).await.unwrap();
+            let holds = still_holds(&mut tx, &state.platform, &mallory).await.unwrap();
             tx.commit().await.unwrap();
             holds
         };

@@ -21,7 +21,8 @@ pub enum GrantCommand {
         limit: u32,
     },
     /// Revoke the grants that match everything given: their refresh tokens end at once, their access tokens within a
-    /// second. --session alone signs that session out, --user alone the person everywhere, and their clients are told.
+    /// second. --session alone signs that session out, --user alone the person everywhere, and their clients are told;
+    /// --client alone ends what the client got in its own name too.
     Revoke {
         #[command(flatten)]
         matching: Matching,
@@ -80,10 +81,13 @@ pub async fn run(platform: &Platform, command: GrantCommand, json: bool) -> anyh
                 bail!("say which: --user, --client, --session or --grant");
             }
             let ended = revocation::revoke(platform, &which).await?;
-            let sentence = match ended.len() {
+            let mut sentence = match ended.len() {
                 1 => "1 grant is revoked.".into(),
                 n => format!("{n} grants are revoked."),
             };
+            if which.is_client_alone() {
+                sentence.push_str(" Access tokens that the client got in its own name are refused too.");
+            }
             answer(json, &json!({ "revoked": ended }), &sentence);
         }
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::future::Cache;
+use oxide_auth::primitives::scope::Scope;
 use serde_json::json;
 use shared::db::{Conn, DbError, Tx};
 use shared::http::ClientIp;
@@ -69,6 +70,11 @@ impl Client {
     /// Did it register this grant?
     pub fn may_use(&self, grant_type: &str) -> bool {
         self.metadata.grant_types.iter().any(|g| g == grant_type)
+    }
+
+    /// Did it register all of this scope?
+    pub fn registered(&self, scope: &Scope) -> bool {
+        scope.iter().all(|token| self.metadata.scopes.iter().any(|registered| registered == token))
     }
 
     /// Must its authorization requests carry a code challenge? Public clients always (RFC 9700 §2.1.1), and those of

@@ -21,8 +21,9 @@ use crate::protocol::request::Parameters;
 use crate::protocol::{bearer, client_auth, tokens};
 use crate::state::AppState;
 
-/// A client may ask about its own tokens; a first-party client (a resource server of ours) about any access token.
-/// Whatever is wrong with a token, the answer is `{"active": false}` and no more (RFC 7662 §2.2).
+/// A client may ask about its own tokens; a first-party client, in the place of a resource server of ours, about access
+/// tokens that are for the referral API. Whatever is wrong with a token, the answer is `{"active": false}` and no more
+/// (RFC 7662 §2.2).
 pub async fn introspect(
     State(state): State<AppState>,
     headers: HeaderMap,
@@ -48,15 +49,26 @@ pub async fn introspect(
 
 const MEDIA_TYPE: &str = "application/token-introspection+jwt";
 
-/// Asked for by `Accept` (RFC 9701 §4); a client that registered an algorithm for it gets it unless it names JSON.
+/// Asked for by `Accept` (RFC 9701 §4); a client that registered an algorithm for it gets it unless it names JSON. Ranges
+/// (`*/*`) name neither, and `q=0` names what is not wanted (RFC 9110 §12.4.2).
 fn wants_jwt(client: &Client, headers: &HeaderMap) -> bool {
-    let named = |wanted: &str| {
-        let lists = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let mut types = lists.flat_map(|list| list.split(','));
-        types.any(|one| one.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted))
-    };
-    let (jwt, json) = (named(MEDIA_TYPE), named("application/json"));
-    jwt || (client.metadata.introspection_signed_response_alg.is_some() && !json)
+    let registered = client.metadata.introspection_signed_response_alg.is_some();
+    match (named(headers, MEDIA_TYPE), named(headers, "application/json")) {
+        (Some(jwt), json) => jwt > 0.0 && jwt >= json.unwrap_or(0.0),
+        (None, Some(json)) => registered && json <= 0.0,
+        (None, None) => registered,
+    }
+}
+
+/// The weight that `Accept` gives to this very type, where it names it.
+fn named(headers: &HeaderMap, wanted: &str) -> Option<f32> {
+    let lists = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).find_map(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        parts.next().filter(|name| name.eq_ignore_ascii_case(wanted))?;
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+        Some(weight.map_or(1.0, |q| q.parse().unwrap_or(0.0)))
+    })
 }
 
 /// The answer as a JWT for this client alone (RFC 9701 §5): no `sub` and no `exp` of its own, so that nobody takes it
@@ -80,7 +92,10 @@ fn signed(state: &AppState, client: &Client, answer: &Value) -> Result<Response,
 
 fn access_token(state: &AppState, client: &Client, token: &PlainToken) -> Option<Value> {
     let claims = bearer::verify(state, token.reveal())?;
-    if claims.client_id != client.client_id.as_str() && !client.first_party {
+    // RFC 9701 §5, RFC 7662 §4: a resource server is told about tokens that are meant for it. The referral API is the only
+    // one besides ourselves, who ask nobody: what is for us alone is no client's business but the one's that holds it.
+    let serves = client.first_party && claims.aud.contains(state.platform.config.api.public_url.as_str());
+    if claims.client_id != client.client_id.as_str() && !serves {
         return None;
     }
     let token_type = Confirmation::token_type(claims.cnf.as_ref());

@@ -54,13 +54,14 @@ pub async fn par(State(state): State<AppState>, ip: ClientIp, request: Request) 
 
 async fn answer(state: &AppState, ip: &ClientIp, parameters: &Parameters) -> Result<Pushed, OAuthError> {
     client_auth::meet(state, ip, parameters).await?;
-    let Proved { client, proofs: mut used } = client_auth::verify(state, parameters).await?;
+    let Proved { client, proofs: shown } = client_auth::verify(state, parameters).await?;
+    let mut used = shown.clone();
     let pushed = match limit(state, &client, ip).await {
         Ok(()) => push(state, &client, parameters, &mut used).await,
         Err(limited) => Err(limited),
     };
     if pushed.is_err() {
-        proofs::spend(&state.platform, &used).await?;
+        proofs::spend(&state.platform, &shown).await?;
     }
     pushed
 }
@@ -110,7 +111,7 @@ async fn push(
         used.push(proved.proof);
         proved.jkt
     });
-    let inner = without_authentication(parameters, client.client_id.as_str()).await?;
+    let inner = without_authentication(parameters, client.client_id.as_str())?;
     let (client, mut request) = validate(state, &inner, Channel::Pushed).await.map_err(Refusal::into_error)?;
     // RFC 9449 §10.1: the header says as much as the parameter.
     if let Some(jkt) = proved_key {
@@ -127,12 +128,11 @@ async fn push(
 }
 
 /// The authorization request alone, of the client that authenticated.
-async fn without_authentication(parameters: &Parameters, client_id: &str) -> Result<Parameters, OAuthError> {
-    let value = |name: &String| parameters.get(name).map(|value| (name.clone(), value.into_owned()));
-    let names =
-        parameters.names().iter().filter(|name| *name != "client_id" && !AUTHENTICATION.contains(&name.as_str()));
+fn without_authentication(parameters: &Parameters, client_id: &str) -> Result<Parameters, OAuthError> {
+    let value = |name: &str| parameters.get(name).map(|value| (name.to_owned(), value.into_owned()));
+    let names = parameters.names().filter(|name| *name != "client_id" && !AUTHENTICATION.contains(name));
     let mut pairs: Vec<(String, String)> = names.filter_map(value).collect();
     pairs.push(("client_id".to_owned(), client_id.to_owned()));
     pairs.extend(parameters.resource.iter().map(|resource| ("resource".to_owned(), resource.clone())));
-    parameters.with_parameters(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))).await
+    parameters.with_parameters(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
 }

@@ -173,7 +173,7 @@ pub async fn submit(
 /// Was the account not handed over to somebody else while its former password was verified?
 async fn holds(state: &AppState, verified: &Verified) -> Result<bool, DbError> {
     let mut tx = state.platform.db.begin().await?;
-    let holds = still_holds(&mut tx, verified).await?;
+    let holds = still_holds(&mut tx, &state.platform, verified).await?;
     tx.commit().await?;
     Ok(holds)
 }

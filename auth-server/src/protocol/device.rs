@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::db::{DbError, Tx};
+use shared::db::{Conn, DbError, Tx};
 use shared::ids::{ClientId, GrantId};
 use shared::secret::PlainToken;
 use shared::{Platform, audit, execute, fetch_optional};
@@ -159,17 +159,18 @@ pub async fn allow(platform: &Platform, waiting: &Waiting, signed_in: &SignedIn)
     };
     let mut tx = platform.db.begin().await?;
     let grant = grants::insert_grant(&mut tx, platform, &waiting.client, signed_in.user_id, None, &details).await?;
-    let allowed = execute!(
+    let allowed = fetch_optional!(
         &mut tx,
+        (DateTime<Utc>,),
         "UPDATE device_authorizations SET status = 'allowed', grant_id = $3 \
-         WHERE user_code_hash = $1 AND status = 'pending' AND expires_at > $2",
+         WHERE user_code_hash = $1 AND status = 'pending' AND expires_at > $2 RETURNING expires_at",
         waiting.code.hash(platform),
         platform.clock.now(),
         grant.id
     )?;
-    if allowed == 0 {
-        return Ok(false);
-    }
+    let Some((expires_at,)) = allowed else { return Ok(false) };
+    // A device that never comes for it leaves nothing behind that looks alive.
+    execute!(&mut tx, "UPDATE grants SET expires_at = $2 WHERE id = $1", grant.id, expires_at)?;
     let client = Some(&waiting.client.client_id);
     audit::record(&mut tx, platform, "device.allowed", Some(signed_in.user_id), client, json!({ "grant": grant.id }))
         .await?;
@@ -209,6 +210,33 @@ pub enum Poll {
     Unknown,
 }
 
+/// What a device learns of a code that is over, or never was: nothing is written for that. `None` when it is to be asked
+/// for in earnest ([`poll`]).
+pub async fn peek(
+    conn: &mut Conn,
+    platform: &Platform,
+    client: &ClientId,
+    code: &PlainToken,
+) -> Result<Option<Poll>, DbError> {
+    let row = fetch_optional!(
+        conn,
+        (String, DateTime<Utc>),
+        "SELECT status, expires_at FROM device_authorizations WHERE device_code_hash = $1 AND client_id = $2",
+        code.hash(),
+        client
+    )?;
+    let Some((status, expires_at)) = row else { return Ok(Some(Poll::Unknown)) };
+    Ok(over(&status, expires_at, platform.clock.now()))
+}
+
+fn over(status: &str, expires_at: DateTime<Utc>, now: DateTime<Utc>) -> Option<Poll> {
+    match status {
+        "used" => Some(Poll::Unknown),
+        "denied" => Some(Poll::Denied),
+        _ => (expires_at <= now).then_some(Poll::Expired),
+    }
+}
+
 /// The device asks (§3.4), in the token request's transaction. Whatever the answer, the transaction is to be committed:
 /// it holds when the device asked last.
 pub async fn poll(tx: &mut Tx, platform: &Platform, client: &ClientId, code: &PlainToken) -> Result<Poll, DbError> {
@@ -234,11 +262,8 @@ pub async fn poll(tx: &mut Tx, platform: &Platform, client: &ClientId, code: &Pl
         client
     )?;
     let Some((status, interval, polled_at, expires_at)) = row else { return Ok(Poll::Unknown) };
-    match status.as_str() {
-        "used" => return Ok(Poll::Unknown),
-        "denied" => return Ok(Poll::Denied),
-        _ if expires_at <= now => return Ok(Poll::Expired),
-        _ => {}
+    if let Some(over) = over(&status, expires_at, now) {
+        return Ok(over);
     }
     let too_soon = polled_at.is_some_and(|at| now < at + TimeDelta::seconds(interval));
     let next_interval = if too_soon { interval + SLOWER } else { interval };

@@ -185,6 +185,10 @@ impl From<DbError> for OAuthError {
             error!(%error, "the database is out of reach");
             return Self::temporarily_unavailable("try again in a moment", Duration::from_secs(2));
         }
+        // What an OAuth endpoint writes refers to the client: deleted elsewhere a moment ago, and still known here.
+        if matches!(error, DbError::ForeignKeyViolation(_)) {
+            return Self::invalid_client(false);
+        }
         error!(%error, "a query failed");
         Self::new(Code::ServerError, "something went wrong on our side; the log names it")
     }

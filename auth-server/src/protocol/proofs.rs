@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use shared::Platform;
 use shared::db::{DbError, Tx};
-use shared::execute;
+use shared::{execute, fetch_optional};
 
 use super::error::OAuthError;
 
@@ -60,13 +60,28 @@ pub async fn consume_alone(platform: &Platform, proofs: &[UsedProof]) -> Result<
     Ok(tx.commit().await?)
 }
 
-/// Writes down what a failed request showed, whose own transaction was dropped: its proofs have been seen on the wire.
+/// Writes down what a failed request showed, whose own transaction was dropped: what a client signed has been seen on the
+/// wire, and serves no second time whatever came of the first. DPoP proofs are left out: strangers can make them at will,
+/// and each would cost a row. They are written down with what they served for.
 pub async fn spend(platform: &Platform, proofs: &[UsedProof]) -> Result<(), DbError> {
-    if proofs.is_empty() {
+    // Most are written down already: the request was committed although it was refused (a device's question), or
+    // this is the second use that it was refused for.
+    let mut unspent = vec![];
+    if !proofs.is_empty() {
+        let mut conn = platform.db.read().await?;
+        for proof in proofs {
+            let sql = "SELECT expires_at FROM used_proofs WHERE id_hash = $1";
+            let spent: Option<(DateTime<Utc>,)> = fetch_optional!(&mut conn, (DateTime<Utc>,), sql, &proof.id_hash)?;
+            if spent.is_none() {
+                unspent.push(proof);
+            }
+        }
+    }
+    if unspent.is_empty() {
         return Ok(());
     }
     let mut tx = platform.db.begin().await?;
-    for proof in proofs {
+    for proof in unspent {
         execute!(
             &mut tx,
             "INSERT INTO used_proofs (id_hash, expires_at) VALUES ($1, $2) ON CONFLICT (id_hash) DO NOTHING",

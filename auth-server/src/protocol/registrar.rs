@@ -44,12 +44,10 @@ impl Registrar for RequestRegistrar {
 
     /// The scope asked for, which must be within the registered one; the whole registered one when none is asked for.
     async fn negotiate<'a>(&self, client: BoundClient<'a>, scope: Option<Scope>) -> Result<PreGrant, RegistrarError> {
-        let registered: Scope =
-            self.client.metadata.scopes.join(" ").parse().map_err(|_| RegistrarError::PrimitiveError)?;
         let scope = match scope {
-            Some(scope) if scope <= registered => scope,
+            Some(scope) if self.client.registered(&scope) => scope,
             Some(_) => return Err(RegistrarError::Unspecified),
-            None => registered,
+            None => self.client.metadata.scopes.join(" ").parse().map_err(|_| RegistrarError::PrimitiveError)?,
         };
         Ok(PreGrant { client_id: client.client_id.into_owned(), redirect_uri: client.redirect_uri.into_owned(), scope })
     }

@@ -2,14 +2,13 @@
 //! (RFC 6749 §3.1), and one without a value counts as left out.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{Method, header};
+use axum::http::{HeaderMap, Method, header};
 use oxide_auth::code_grant::{accesstoken, authorization, client_credentials, refresh};
-use oxide_auth::endpoint::QueryParameter;
-use oxide_auth_axum::OAuthRequest;
 use shared::http::ClientCertificate;
 use url::form_urlencoded;
 
@@ -23,8 +22,8 @@ const MAX_LENGTH: usize = 64 * 1024;
 /// Among them are passwords, codes and secrets, so it does not show them in `Debug`.
 #[derive(Clone)]
 pub struct Parameters {
-    request: OAuthRequest,
-    from_body: bool,
+    values: HashMap<String, String>,
+    authorization: Option<String>,
     /// `resource` may be repeated (RFC 8707 §2).
     pub resource: Vec<String>,
     /// So may `audience`, in a token exchange alone (RFC 8693 §2.1).
@@ -36,7 +35,6 @@ pub struct Parameters {
     pub path: String,
     /// What the connection's client showed of itself (RFC 8705).
     pub certificate: Option<ClientCertificate>,
-    names: Vec<String>,
 }
 
 impl std::fmt::Debug for Parameters {
@@ -48,8 +46,7 @@ impl std::fmt::Debug for Parameters {
 impl Parameters {
     /// The value of a parameter; `None` when it is absent or empty.
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
-        let parameters = if self.from_body { self.request.body() } else { self.request.query() };
-        parameters.and_then(|p| p.unique_value(name)).filter(|value| !value.is_empty())
+        self.values.get(name).filter(|value| !value.is_empty()).map(|value| Cow::Borrowed(value.as_str()))
     }
 
     /// The value of a parameter that must be there.
@@ -57,50 +54,88 @@ impl Parameters {
         self.get(name).ok_or_else(|| OAuthError::invalid_request(format!("the parameter {name} is missing")))
     }
 
-    /// The same request with other parameters: those of a request object, or of a request that was pushed before.
+    /// The same request with other parameters: those of a request object, or of a request that was pushed before. The
+    /// `Authorization` header belongs to the request that came.
     ///
     /// # Errors
     /// As for a request of a client's: a parameter that is there twice is refused.
-    pub async fn with_parameters<'a>(
+    pub fn with_parameters<'a>(
         &self,
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, OAuthError> {
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-        let request = Request::builder()
-            .uri(format!("{}?{query}", self.path))
-            .body(Body::empty())
-            .map_err(|_| OAuthError::invalid_request("the parameters are too long"))?;
-        let (dpop, method, path) = (self.dpop.clone(), self.method.clone(), self.path.clone());
-        let certificate = self.certificate.clone();
-        Ok(Self { dpop, method, path, certificate, ..Self::from_request(request, &()).await? })
+        let mut read = Self {
+            values: HashMap::new(),
+            authorization: None,
+            resource: vec![],
+            audience: vec![],
+            dpop: self.dpop.clone(),
+            method: self.method.clone(),
+            path: self.path.clone(),
+            certificate: self.certificate.clone(),
+        };
+        read.take(parameters.into_iter().map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))))?;
+        Ok(read)
     }
 
-    /// Every parameter but `resource`, by name, in no particular order.
-    pub fn names(&self) -> &[String] {
-        &self.names
+    /// Every parameter but `resource` and `audience`, by name, in no particular order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
     }
 
     /// The `Authorization` header.
     pub fn authorization_header(&self) -> Option<&str> {
-        self.request.authorization_header()
+        self.authorization.as_deref()
+    }
+
+    fn take<'a>(&mut self, parameters: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Result<(), OAuthError> {
+        for (name, value) in parameters {
+            // No specification has a use for it, and PostgreSQL can't store it.
+            if name.contains('\0') || value.contains('\0') {
+                return Err(OAuthError::invalid_request("a parameter contains a NUL character"));
+            }
+            match &*name {
+                "resource" => self.resource.push(value.into_owned()),
+                "audience" => self.audience.push(value.into_owned()),
+                _ => match self.values.entry(name.into_owned()) {
+                    Entry::Vacant(place) => {
+                        place.insert(value.into_owned());
+                    }
+                    Entry::Occupied(taken) => {
+                        let name: String = taken.key().chars().take(40).collect();
+                        return Err(OAuthError::invalid_request(format!("the parameter {name} is there twice")));
+                    }
+                },
+            }
+        }
+        if self.audience.len() > 1 && self.get("grant_type").as_deref() != Some(TOKEN_EXCHANGE) {
+            return Err(OAuthError::invalid_request("the parameter audience is there twice"));
+        }
+        Ok(())
     }
 }
 
 impl<S: Send + Sync> FromRequest<S> for Parameters {
     type Rejection = OAuthError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, OAuthError> {
         let (parts, body) = request.into_parts();
-        let from_body = parts.method == Method::POST;
         let dpop = parts.headers.get_all("dpop").iter();
         let dpop = dpop.map(|proof| String::from_utf8_lossy(proof.as_bytes()).into_owned()).collect();
-        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-        let certificate = parts.extensions.get().cloned();
-        let bytes = to_bytes(body, MAX_LENGTH)
-            .await
-            .map_err(|_| OAuthError::invalid_request("the body is longer than 64 KiB or was cut off"))?;
+        let mut read = Self {
+            values: HashMap::new(),
+            authorization: authorization(&parts.headers)?,
+            resource: vec![],
+            audience: vec![],
+            dpop,
+            path: parts.uri.path().to_owned(),
+            certificate: parts.extensions.get().cloned(),
+            method: parts.method,
+        };
         let query = parts.uri.query().unwrap_or_default();
-        if from_body {
+        if read.method == Method::POST {
+            let bytes = to_bytes(body, MAX_LENGTH)
+                .await
+                .map_err(|_| OAuthError::invalid_request("the body is longer than 64 KiB or was cut off"))?;
             let form = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
             let form = form.split(';').next().unwrap_or_default().trim();
             if !form.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -110,34 +145,22 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
             if !query.is_empty() {
                 return Err(OAuthError::invalid_request("send the parameters in the body, not in the URI"));
             }
-        }
-        let mut seen = HashSet::new();
-        let mut names = vec![];
-        let (mut resource, mut audience) = (vec![], vec![]);
-        for (name, value) in form_urlencoded::parse(if from_body { &bytes } else { query.as_bytes() }) {
-            // No specification has a use for it, and PostgreSQL can't store it.
-            if name.contains('\0') || value.contains('\0') {
-                return Err(OAuthError::invalid_request("a parameter contains a NUL character"));
-            }
-            if name == "resource" {
-                resource.push(value.into_owned());
-            } else if name == "audience" {
-                audience.push(value.into_owned());
-            } else if !seen.insert(name.clone()) {
-                let name: String = name.chars().take(40).collect();
-                return Err(OAuthError::invalid_request(format!("the parameter {name} is there twice")));
-            } else {
-                names.push(name.into_owned());
-            }
-        }
-        let request = OAuthRequest::from_request(Request::from_parts(parts, Body::from(bytes)), state)
-            .await
-            .map_err(|_| OAuthError::invalid_request("there is more than one Authorization header"))?;
-        let read = Self { request, from_body, resource, audience, dpop, method, path, certificate, names };
-        if read.audience.len() > 1 && read.get("grant_type").as_deref() != Some(TOKEN_EXCHANGE) {
-            return Err(OAuthError::invalid_request("the parameter audience is there twice"));
+            read.take(form_urlencoded::parse(&bytes))?;
+        } else {
+            read.take(form_urlencoded::parse(query.as_bytes()))?;
         }
         Ok(read)
+    }
+}
+
+/// The one `Authorization` header.
+fn authorization(headers: &HeaderMap) -> Result<Option<String>, OAuthError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match (value.to_str(), values.next()) {
+        (Ok(text), None) => Ok(Some(text.to_owned())),
+        (_, Some(_)) => Err(OAuthError::invalid_request("there is more than one Authorization header")),
+        (Err(_), None) => Err(OAuthError::invalid_request("the Authorization header is not ASCII")),
     }
 }
 
@@ -240,6 +263,8 @@ impl client_credentials::Request for Authenticated<'_> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
     async fn read(request: axum::http::request::Builder, body: &str) -> Result<Parameters, OAuthError> {

@@ -68,7 +68,7 @@ pub async fn open(
         return Err(refused("its response_type is not the one beside it"));
     }
     let pairs = inner.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    parameters.with_parameters(pairs).await.map(Some).map_err(|error| refused(error.description))
+    parameters.with_parameters(pairs).map(Some).map_err(|error| refused(error.description))
 }
 
 fn refused(reason: impl std::fmt::Display) -> OAuthError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oxide_auth::primitives::issuer::IssuedToken;
 use oxide_auth::primitives::scope::Scope;
 use oxide_auth_async::primitives::Issuer;
-use shared::db::Tx;
+use shared::db::{DbError, Tx};
 use shared::http::ClientIp;
 use shared::ids::{SessionId, UserId};
 use shared::users::User;
@@ -66,9 +66,34 @@ impl TokenRequest<'_> {
         sid: Option<SessionId>,
         details: &GrantDetails,
     ) -> Result<(GrantRef, IssuedToken), OAuthError> {
-        let reference = grants::insert_grant(tx, &self.state.platform, self.client, user, sid, details).await?;
+        let reference = self.insert_grant(tx, user, sid, details).await?;
         let issued = self.first_tokens(tx, user, reference, details).await?;
         Ok((reference, issued))
+    }
+
+    /// The grant's row alone.
+    ///
+    /// # Errors
+    /// `invalid_client` when the client was deleted elsewhere while it was still known here, and `invalid_grant` when it
+    /// was the person.
+    pub async fn insert_grant(
+        &self,
+        tx: &mut Tx,
+        user: UserId,
+        sid: Option<SessionId>,
+        details: &GrantDetails,
+    ) -> Result<GrantRef, OAuthError> {
+        let (state, client) = (self.state, self.client);
+        match grants::insert_grant(tx, &state.platform, client, user, sid, details).await {
+            Err(DbError::ForeignKeyViolation(_)) => {
+                state.clients.forget(&client.client_id).await;
+                match state.clients.get(&client.client_id).await? {
+                    None => Err(OAuthError::invalid_client(self.parameters.authorization_header().is_some())),
+                    Some(_) => Err(OAuthError::invalid_grant("the account is gone")),
+                }
+            }
+            inserted => Ok(inserted?),
+        }
     }
 
     /// The first tokens of a grant that is there already.
@@ -153,8 +178,7 @@ pub fn invalid_scope() -> OAuthError {
 pub fn requested_scope(client: &Client, parameters: &Parameters) -> Result<Vec<String>, OAuthError> {
     let Some(text) = parameters.get("scope") else { return Ok(client.metadata.scopes.clone()) };
     let asked: Scope = text.parse().map_err(|_| invalid_scope())?;
-    let registered: Scope = client.metadata.scopes.join(" ").parse().map_err(|_| invalid_scope())?;
-    if asked <= registered { Ok(grants::scope_list(&asked)) } else { Err(invalid_scope()) }
+    if client.registered(&asked) { Ok(grants::scope_list(&asked)) } else { Err(invalid_scope()) }
 }
 
 /// What a machine's refusal is answered with; `refused` for a grant that does not serve.

@@ -102,14 +102,13 @@ pub enum Subject<'a> {
 
 /// Whom an access token is for: what the client named, or what its scope implies.
 pub fn audience(state: &AppState, scope: &[String], resource: &[String], details: &[serde_json::Value]) -> OneOrMany {
-    let issuer = state.issuer().to_owned();
-    let api = state.platform.config.api.public_url.as_str().to_owned();
-    let mut audience = resource.to_vec();
+    let (issuer, api) = (state.issuer(), state.platform.config.api.public_url.as_str());
+    let mut audience: Vec<&str> = resource.iter().map(String::as_str).collect();
     if audience.is_empty() {
-        let (referral, own): (Vec<_>, Vec<_>) = scope.iter().partition(|s| s.starts_with("referral"));
+        let of_the_api = |scope: &String| scope.starts_with("referral");
         // All authorization details there are concern the referral API.
-        let referral = !referral.is_empty() || !details.is_empty();
-        if !own.is_empty() || !referral {
+        let referral = scope.iter().any(of_the_api) || !details.is_empty();
+        if !referral || !scope.iter().all(of_the_api) {
             audience.push(issuer);
         }
         if referral {
@@ -117,9 +116,9 @@ pub fn audience(state: &AppState, scope: &[String], resource: &[String], details
         }
     }
     audience.dedup();
-    match audience.len() {
-        1 => OneOrMany::One(audience.remove(0)),
-        _ => OneOrMany::Many(audience),
+    match audience.as_slice() {
+        [one] => OneOrMany::One((*one).to_owned()),
+        many => OneOrMany::Many(many.iter().map(|one| (*one).to_owned()).collect()),
     }
 }
 

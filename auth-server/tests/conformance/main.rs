@@ -25,6 +25,7 @@ mod rfc8628_device;
 mod rfc8693_token_exchange;
 mod rfc8705_mutual_tls;
 mod rfc8707_resource;
+mod rfc9068_access_tokens;
 mod rfc9101_jar;
 mod rfc9126_par;
 mod rfc9207_iss;

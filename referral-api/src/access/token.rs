@@ -184,12 +184,12 @@ pub fn refuse_revoked(claims: &Claims, user: Option<UserId>, state: &AppState) -
     let named = [
         Some((Kind::User, claims.sub.as_str())),
         user.as_deref().filter(|id| *id != claims.sub).map(|id| (Kind::User, id)),
-        Some((Kind::Client, claims.client_id.as_str())),
         Some((Kind::Token, claims.jti.as_str())),
         claims.grant_id.as_deref().map(|id| (Kind::Grant, id)),
         claims.sid.as_deref().map(|id| (Kind::Session, id)),
     ];
-    if state.platform().revocations.contains(named.into_iter().flatten()) {
+    let revocations = &state.platform().revocations;
+    if revocations.contains(named.into_iter().flatten()) || revocations.ended(&claims.client_id, claims.iat) {
         return Err(Refusal::Invalid("the access token has been revoked"));
     }
     Ok(())

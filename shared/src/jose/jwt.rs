@@ -188,6 +188,12 @@ impl Unverified {
         if self.is_signed_with(key.verifier()) { Ok(self.verified()) } else { Err(JwtError::Signature) }
     }
 
+    /// Verifies with a key of our own, which is for this one algorithm (RFC 8725 §3.1).
+    pub fn verify_by(&self, key: &DecodingKey, algorithm: Algorithm) -> Result<Verified, JwtError> {
+        self.allow(&[algorithm])?;
+        if self.is_signed_with(key) { Ok(self.verified()) } else { Err(JwtError::Signature) }
+    }
+
     /// Verifies an HS256 token with a shared secret of 32 bytes or more (RFC 7518 §3.2), in constant time.
     pub fn verify_hmac(&self, secret: &[u8]) -> Result<Verified, JwtError> {
         self.allow(&[Algorithm::HS256])?;

@@ -26,8 +26,8 @@ pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuth
     let TokenRequest { state, client, parameters, .. } = *request;
     let platform = &state.platform;
     let code = PlainToken::presented(parameters.require("code")?);
-    let mut tx = request.begin().await?;
-    let Some(stored) = grants::peek_code(&mut tx, client, &code).await? else { return Err(refused()) };
+    let stored = grants::peek_code(&mut platform.db.read().await?, client, &code).await?;
+    let stored = stored.ok_or_else(refused)?;
     // RFC 9449 §10. Before the code is looked at: who has it and not the key can't even use it up.
     let shown = request.binding.as_ref().and_then(|binding| binding.jkt.as_ref());
     if stored.dpop_jkt.is_some() && stored.dpop_jkt.as_ref() != shown {
@@ -35,6 +35,7 @@ pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuth
     }
     let redirect_uri = redirect_uri(parameters, &stored)?;
 
+    let mut tx = request.begin().await?;
     let mut codes = Codes::new(&mut tx, platform, client, None);
     let input = request.authenticated(Some(&redirect_uri));
     let outcome =
@@ -47,9 +48,10 @@ pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuth
         Err(TokenFailure::Store) => return Err(failure.map_or_else(broken, OAuthError::from)),
         Err(_) => {
             // A second use means that someone else may have had the code: what the first use gave ends
-            // (RFC 6749 §4.1.2).
-            if let Some(grant) = replayed {
-                grants::end_grant(&mut tx, platform, grant).await?;
+            // (RFC 6749 §4.1.2). Once: who goes on showing the code writes nothing more.
+            if let Some(grant) = replayed
+                && grants::end_grant(&mut tx, platform, grant).await?
+            {
                 let details = json!({ "grant": grant });
                 audit::record(&mut tx, platform, "authorization_code.reused", None, Some(&client.client_id), details)
                     .await?;

@@ -1,6 +1,5 @@
 //! The device code grant (RFC 8628 §3.4): a device asks whether its person has decided.
 
-use chrono::{DateTime, Utc};
 use shared::fetch_optional;
 use shared::ids::{SessionId, UserId};
 use shared::secret::PlainToken;
@@ -21,6 +20,10 @@ pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuth
     let TokenRequest { state, client, parameters, .. } = *request;
     let platform = &state.platform;
     let code = PlainToken::presented(parameters.require("device_code")?);
+    let over = device::peek(&mut platform.db.read().await?, platform, &client.client_id, &code).await?;
+    if let Some(over) = over {
+        return Err(answer(over));
+    }
     let mut tx = request.begin().await?;
     let id = match device::poll(&mut tx, platform, &client.client_id, &code).await? {
         Poll::Allowed(id) => id,
@@ -29,15 +32,18 @@ pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuth
             return Err(answer(other));
         }
     };
+    // From now on it lives as long as any grant; until here it lived as long as its code ([`device::allow`]).
+    let expires_at = grants::expiry(platform, client, None);
     let granted = fetch_optional!(
         &mut tx,
-        (UserId, Option<SessionId>, Json<GrantDetails>, DateTime<Utc>),
-        "SELECT user_id, sid, details, expires_at FROM grants \
-         WHERE id = $1 AND revoked_at IS NULL AND COALESCE(sector, '') = $2",
+        (UserId, Option<SessionId>, Json<GrantDetails>),
+        "UPDATE grants SET expires_at = $2 WHERE id = $1 AND revoked_at IS NULL AND COALESCE(sector, '') = $3 \
+         RETURNING user_id, sid, details",
         id,
+        expires_at,
         grants::sector_of(client)
     )?;
-    let Some((user, sid, Json(details), expires_at)) = granted else {
+    let Some((user, sid, Json(details))) = granted else {
         tx.commit().await?;
         return Err(refused());
     };

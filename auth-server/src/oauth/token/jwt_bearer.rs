@@ -8,9 +8,9 @@ use shared::ids::UserId;
 use shared::{audit, subjects, users};
 
 use crate::protocol::binding::Confirmation;
-use crate::protocol::client_auth::assertion;
+use crate::protocol::client_auth::assertion::{self, Granting};
 use crate::protocol::error::{Code, OAuthError};
-use crate::protocol::grants::{self, GrantDetails};
+use crate::protocol::grants::GrantDetails;
 use crate::protocol::proofs;
 use crate::protocol::token_request::{TokenRequest, requested_scope};
 use crate::protocol::tokens::{self, AccessToken, Subject, TokenResponse};
@@ -23,13 +23,23 @@ fn refused() -> OAuthError {
 
 pub async fn issue(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
     let TokenRequest { state, client, parameters, .. } = *request;
-    let platform = &state.platform;
     // Registration checked this; a row that was changed by hand must not open the door.
     if !client.first_party {
         return Err(OAuthError::new(Code::UnauthorizedClient, "assertions are taken from first-party clients only"));
     }
     let text = parameters.require("assertion")?;
     let assertion = assertion::grant(state, parameters, client, &text).await.ok_or_else(refused)?;
+    let answer = issue_for(request, &assertion).await;
+    // As with a client's assertion: it was seen on the wire, whatever came of the request.
+    if answer.is_err() {
+        proofs::spend(&state.platform, std::slice::from_ref(&assertion.proof)).await?;
+    }
+    answer
+}
+
+async fn issue_for(request: &TokenRequest<'_>, assertion: &Granting) -> Result<TokenResponse, OAuthError> {
+    let TokenRequest { state, client, parameters, .. } = *request;
+    let platform = &state.platform;
     let resource = tokens::check_resource(state, &parameters.resource, &[])?;
     let mut scope = requested_scope(client, parameters)?;
     // There is no refresh token to use while the person is away.
@@ -47,7 +57,7 @@ pub async fn issue(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthErr
         acr: ACR_NONE.into(),
         ..GrantDetails::default()
     };
-    let reference = grants::insert_grant(&mut tx, platform, client, user, None, &details).await?;
+    let reference = request.insert_grant(&mut tx, user, None, &details).await?;
     let event = json!({ "grant": reference.id });
     audit::record(&mut tx, platform, "jwt_bearer.granted", Some(user), Some(&client.client_id), event).await?;
     tx.commit().await?;

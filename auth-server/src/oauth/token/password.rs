@@ -38,7 +38,7 @@ pub async fn issue(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthErr
     let mut tx = request.begin().await?;
     let (reference, issued) = request.grant(&mut tx, user.id, None, &details).await?;
     // Between the check and this transaction the account may have been handed over to whoever proved its address.
-    if !signin::still_holds(&mut tx, &user).await? {
+    if !signin::still_holds(&mut tx, platform, &user).await? {
         return Err(OAuthError::invalid_grant("the email address or the password is wrong"));
     }
     tx.commit().await?;

@@ -4,12 +4,13 @@ use oxide_auth::primitives::issuer::{IssuedToken, TokenType};
 use serde_json::json;
 use shared::audit;
 use shared::ids::UserId;
+use shared::secret::PlainToken;
 
 use crate::protocol::authorization_details;
 use crate::protocol::error::OAuthError;
 use crate::protocol::grants::{self, GrantDetails, Parts, RefreshTokens, scope_list};
 use crate::protocol::machines::{self, TokenFailure};
-use crate::protocol::token_request::{self, Granted, TokenRequest, broken};
+use crate::protocol::token_request::{self, Granted, TokenRequest, broken, invalid_scope};
 use crate::protocol::tokens::{self, TokenResponse};
 
 fn refused() -> OAuthError {
@@ -19,9 +20,13 @@ fn refused() -> OAuthError {
 pub async fn refresh(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
     let TokenRequest { state, client, parameters, .. } = *request;
     let platform = &state.platform;
-    parameters.require("refresh_token")?;
+    let token = PlainToken::presented(parameters.require("refresh_token")?);
+    let mut conn = platform.db.read().await?;
+    let recovered = grants::recover(&mut conn, platform, client, request.binding.as_ref(), &token).await?;
+    drop(conn);
+    let recovered = recovered.ok_or_else(refused)?;
     let mut tx = request.begin().await?;
-    let mut store = RefreshTokens::new(&mut tx, platform, client).presented_with(request.binding.clone());
+    let mut store = RefreshTokens::new(&mut tx, platform, client).of(recovered);
     let outcome = machines::refresh(&mut store, &request.authenticated(None)).await;
     let (failure, reused) = (store.failure.take(), store.reused.take());
     let (refreshed, grant) = match outcome {
@@ -34,8 +39,9 @@ pub async fn refresh(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthE
                 return Err(failure.into());
             }
             // Two parties hold the family's tokens, and one of them is not the client: end it.
-            if let Some((grant, user)) = reused {
-                grants::end_grant(&mut tx, platform, grant).await?;
+            if let Some((grant, user)) = reused
+                && grants::end_grant(&mut tx, platform, grant).await?
+            {
                 let details = json!({ "grant": grant });
                 let client_id = Some(&client.client_id);
                 audit::record(&mut tx, platform, "refresh_token.reused", Some(user), client_id, details).await?;
@@ -44,16 +50,28 @@ pub async fn refresh(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthE
             return Err(refused());
         }
     };
-    let Parts { details, reference, .. } = Parts::of(&grant.extensions).ok_or_else(broken)?;
+    let Parts { mut details, reference, .. } = Parts::of(&grant.extensions).ok_or_else(broken)?;
     let reference = reference.ok_or_else(broken)?;
+    // RFC 9449 §5: what a public client is given for a proof is bound to its key, also where the grant began without
+    // one. Or the successor would serve whoever steals it, and without the key.
+    if client.is_public() && details.cnf.is_none() && request.binding.is_some() {
+        details.cnf = request.binding.clone();
+        grants::update_details(&mut tx, reference.id, &details).await?;
+    }
     let user: UserId = grant.owner_id.parse().map_err(|_| broken())?;
     let resource = tokens::check_resource(state, &parameters.resource, &details.resource)?;
     let narrowed = authorization_details::narrowed(state, &details.authorization_details, parameters)?;
     let person = tokens::person(&mut tx, user, &details).await?;
+    // The machine narrowed the scope to what was asked for; the grant itself keeps its own (RFC 6749 §6). What has been
+    // taken from the client's registration since is not given any more.
+    let mut scope = scope_list(&grant.scope);
+    let asked = scope.len();
+    scope.retain(|scope| client.metadata.scopes.contains(scope));
+    if scope.is_empty() && asked > 0 {
+        return Err(invalid_scope());
+    }
     tx.commit().await?;
 
-    // The machine narrowed the scope to what was asked for; the grant itself keeps its own (RFC 6749 §6).
-    let scope = scope_list(&grant.scope);
     let issued = IssuedToken {
         token: refreshed.token,
         refresh: refreshed.refresh,

@@ -50,10 +50,12 @@ pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuth
     if actor.as_ref().is_some_and(|actor| actor.client_id != client.client_id.as_str()) {
         return Err(unacceptable("actor_token"));
     }
-    // A stolen token that its thief can't use must not become one that anybody can.
-    if subject.cnf.is_some() && request.binding.is_none() {
+    // A stolen token that its thief can't use must not become one that anybody can; nor one that tells of an actor who is
+    // known by a key.
+    let bound = subject.cnf.is_some() || actor.as_ref().is_some_and(|actor| actor.cnf.is_some());
+    if bound && request.binding.is_none() {
         return Err(OAuthError::invalid_request(
-            "the subject_token is sender-constrained: prove a key of your own (DPoP or mutual TLS) to bind the new one to",
+            "a token shown is sender-constrained: prove a key of your own (DPoP or mutual TLS) to bind the new one to",
         ));
     }
     let scope = scope(client, &subject, parameters.get("scope").as_deref())?;
@@ -186,7 +188,11 @@ fn sign(
         scope: scope.join(" "),
         refresh_token: None,
         id_token: None,
-        issued_token_type: Some(ACCESS_TOKEN),
+        // An access token of ours is a JWT: it is what was asked for by either name (§2.2.1).
+        issued_token_type: Some(match request.parameters.get("requested_token_type").as_deref() {
+            Some(JWT) => JWT,
+            _ => ACCESS_TOKEN,
+        }),
         authorization_details: subject.authorization_details.clone(),
     })
 }

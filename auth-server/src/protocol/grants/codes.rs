@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use oxide_auth::primitives::grant::Grant;
 use oxide_auth_async::primitives::Authorizer;
 use shared::Platform;
-use shared::db::{DbError, Tx};
+use shared::db::{Conn, DbError, Tx};
 use shared::ids::{GrantId, SessionId, UserId};
 use shared::secret::PlainToken;
 use shared::{execute, fetch_optional};
@@ -108,12 +108,14 @@ impl Authorizer for Codes<'_> {
     }
 }
 
-/// What a code's request said about its redirect URI, for the client that may exchange it. Changes nothing.
-pub async fn peek_code(tx: &mut Tx, client: &Client, code: &PlainToken) -> Result<Option<CodeRequest>, DbError> {
+/// What a code's request said about its redirect URI, for the client that may exchange it. Changes nothing, so that who
+/// shows nonsense takes no write lock; and what came of a code that was used and ended can't be ended again.
+pub async fn peek_code(conn: &mut Conn, client: &Client, code: &PlainToken) -> Result<Option<CodeRequest>, DbError> {
     let row: Option<(Json<CodeRequest>,)> = fetch_optional!(
-        tx,
+        conn,
         (Json<CodeRequest>,),
-        "SELECT request FROM authorization_codes WHERE code_hash = $1 AND client_id = $2",
+        "SELECT c.request FROM authorization_codes c JOIN grants g ON g.id = c.grant_id \
+         WHERE c.code_hash = $1 AND c.client_id = $2 AND g.revoked_at IS NULL",
         code.hash(),
         &client.client_id
     )?;

@@ -29,7 +29,7 @@ use super::claims::RequestedClaims;
 use crate::clients::{Client, SCOPES};
 
 pub use codes::{Codes, peek_code};
-pub use refresh_tokens::RefreshTokens;
+pub use refresh_tokens::{RefreshTokens, recover};
 
 /// What a grant says beyond whom and whose it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,8 +157,20 @@ pub fn sector_of(client: &Client) -> String {
     client.sector().unwrap_or_default()
 }
 
-/// Adds a grant's row. One that can't be refreshed is only kept until its last access token has expired, and for as long
-/// as the session it was made in may live: by its grants a session knows the clients to tell of its end.
+/// When a grant made now is over. One that can't be refreshed is only kept until its last access token has expired, and
+/// for as long as the session it was made in may live: by its grants a session knows the clients to tell of its end.
+pub fn expiry(platform: &Platform, client: &Client, sid: Option<SessionId>) -> DateTime<Utc> {
+    let tokens = &platform.config.tokens;
+    let seconds = if refreshes(client) {
+        tokens.grant_days * 86_400
+    } else {
+        let session = if sid.is_some() { platform.config.sessions.lifetime_hours.saturating_mul(3600) } else { 0 };
+        (tokens.access_token_seconds + tokens.code_seconds + 3600).max(session)
+    };
+    platform.clock.now() + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2_000_000))
+}
+
+/// Adds a grant's row.
 pub async fn insert_grant(
     tx: &mut Tx,
     platform: &Platform,
@@ -169,14 +181,7 @@ pub async fn insert_grant(
 ) -> Result<GrantRef, DbError> {
     let now = platform.clock.now();
     let id = GrantId::new(&platform.random, &platform.clock);
-    let tokens = &platform.config.tokens;
-    let seconds = if refreshes(client) {
-        tokens.grant_days * 86_400
-    } else {
-        let session = if sid.is_some() { platform.config.sessions.lifetime_hours.saturating_mul(3600) } else { 0 };
-        (tokens.access_token_seconds + tokens.code_seconds + 3600).max(session)
-    };
-    let expires_at = now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2_000_000));
+    let expires_at = expiry(platform, client, sid);
     let sector = client.sector();
     if let Some(sector) = &sector {
         subjects::remember(tx, platform, sector, user).await?;
@@ -203,16 +208,20 @@ pub async fn update_details(tx: &mut Tx, grant: GrantId, details: &GrantDetails)
     Ok(())
 }
 
-/// Ends a grant: its refresh tokens and, within a second, its access tokens.
-pub async fn end_grant(tx: &mut Tx, platform: &Platform, grant: GrantId) -> Result<(), DbError> {
-    execute!(
+/// Ends a grant: its refresh tokens at once, and its access tokens, elsewhere within a second. `false` when it had ended
+/// already: then nothing is written, and nothing is to be told of it a second time.
+pub async fn end_grant(tx: &mut Tx, platform: &Platform, grant: GrantId) -> Result<bool, DbError> {
+    let ended = execute!(
         tx,
         "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
         grant,
         platform.clock.now()
     )?;
-    execute!(tx, "DELETE FROM refresh_tokens WHERE grant_id = $1", grant)?;
-    revocations::revoke(tx, platform, Kind::Grant, &grant.to_string()).await
+    if ended == 1 {
+        execute!(tx, "DELETE FROM refresh_tokens WHERE grant_id = $1", grant)?;
+        revocations::revoke(tx, platform, Kind::Grant, &grant.to_string()).await?;
+    }
+    Ok(ended == 1)
 }
 
 /// The issuer for clients that act for themselves: nothing is stored (RFC 6749 §4.4.3: no refresh token).

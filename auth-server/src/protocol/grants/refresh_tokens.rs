@@ -6,7 +6,7 @@ use oxide_auth::primitives::grant::Grant;
 use oxide_auth::primitives::issuer::{IssuedToken, RefreshedToken, TokenType};
 use oxide_auth_async::primitives::Issuer;
 use shared::Platform;
-use shared::db::{DbError, Tx};
+use shared::db::{Conn, DbError, Tx};
 use shared::ids::{GrantId, SessionId, UserId};
 use shared::secret::{self, PlainToken, TokenHash};
 use shared::{execute, fetch_optional};
@@ -22,8 +22,8 @@ pub struct RefreshTokens<'a> {
     pub tx: &'a mut Tx,
     pub platform: &'a Platform,
     pub client: &'a Client,
-    /// What the request proves to hold.
-    binding: Option<Confirmation>,
+    /// The grant of the token that is refreshed.
+    recovered: Option<Grant>,
     /// Why the store failed.
     pub failure: Option<DbError>,
     /// The grant of a token that had been used before, and not just now.
@@ -32,12 +32,12 @@ pub struct RefreshTokens<'a> {
 
 impl<'a> RefreshTokens<'a> {
     pub fn new(tx: &'a mut Tx, platform: &'a Platform, client: &'a Client) -> Self {
-        Self { tx, platform, client, binding: None, failure: None, reused: None }
+        Self { tx, platform, client, recovered: None, failure: None, reused: None }
     }
 
-    /// For a request that proves to hold this.
-    pub fn presented_with(self, binding: Option<Confirmation>) -> Self {
-        Self { binding, ..self }
+    /// For the refresh of a token of this grant ([`recover`]).
+    pub fn of(self, grant: Grant) -> Self {
+        Self { recovered: Some(grant), ..self }
     }
 
     /// The first refresh token of a grant.
@@ -61,30 +61,6 @@ impl<'a> RefreshTokens<'a> {
             expires_at
         )?;
         Ok(())
-    }
-
-    async fn recover(&mut self, token: &PlainToken) -> Result<Option<Grant>, DbError> {
-        let row = fetch_optional!(
-            self.tx,
-            (GrantId, UserId, Option<SessionId>, Json<GrantDetails>, DateTime<Utc>),
-            "SELECT g.id, g.user_id, g.sid, g.details, g.expires_at \
-             FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id \
-             WHERE t.token_hash = $1 AND t.client_id = $2 AND t.expires_at > $3 \
-               AND g.revoked_at IS NULL AND g.expires_at > $3 AND COALESCE(g.sector, '') = $4",
-            token.hash(),
-            &self.client.client_id,
-            self.platform.clock.now(),
-            sector_of(self.client)
-        )?;
-        let Some((id, user, sid, Json(details), expires_at)) = row else { return Ok(None) };
-        // What was bound stays bound (RFC 9449 §5, RFC 8705 §4). Whoever has the token without the key learns nothing of it,
-        // nor does the attempt count as a second use: or a thief of an old token could end the family.
-        if details.cnf.is_some() && details.cnf != self.binding {
-            return Ok(None);
-        }
-        let Ok(nowhere) = "urn:referris:no-redirect".parse() else { return Ok(None) };
-        let reference = Some(GrantRef { id, sid, expires_at });
-        Ok(to_oxide(user, self.client, nowhere, expires_at, Parts { details, code: None, reference }))
     }
 
     async fn rotate(
@@ -211,7 +187,39 @@ impl Issuer for RefreshTokens<'_> {
         Ok(None)
     }
 
-    async fn recover_refresh(&mut self, token: &str) -> Result<Option<Grant>, ()> {
-        self.recover(&PlainToken::presented(token)).await.map_err(|failure| self.failure = Some(failure))
+    async fn recover_refresh(&mut self, _token: &str) -> Result<Option<Grant>, ()> {
+        Ok(self.recovered.take())
     }
+}
+
+/// The grant of a refresh token, for the client that may use it with what its request proves to hold. Changes nothing, so
+/// that who shows nonsense takes no write lock; whether the token was used is for the guarded statement that uses it.
+pub async fn recover(
+    conn: &mut Conn,
+    platform: &Platform,
+    client: &Client,
+    binding: Option<&Confirmation>,
+    token: &PlainToken,
+) -> Result<Option<Grant>, DbError> {
+    let row = fetch_optional!(
+        conn,
+        (GrantId, UserId, Option<SessionId>, Json<GrantDetails>, DateTime<Utc>),
+        "SELECT g.id, g.user_id, g.sid, g.details, g.expires_at \
+         FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id \
+         WHERE t.token_hash = $1 AND t.client_id = $2 AND t.expires_at > $3 \
+           AND g.revoked_at IS NULL AND g.expires_at > $3 AND COALESCE(g.sector, '') = $4",
+        token.hash(),
+        &client.client_id,
+        platform.clock.now(),
+        sector_of(client)
+    )?;
+    let Some((id, user, sid, Json(details), expires_at)) = row else { return Ok(None) };
+    // What was bound stays bound (RFC 9449 §5, RFC 8705 §4). Whoever has the token without the key learns nothing of it,
+    // nor does the attempt count as a second use: or a thief of an old token could end the family.
+    if details.cnf.is_some() && details.cnf.as_ref() != binding {
+        return Ok(None);
+    }
+    let Ok(nowhere) = "urn:referris:no-redirect".parse() else { return Ok(None) };
+    let reference = Some(GrantRef { id, sid, expires_at });
+    Ok(to_oxide(user, client, nowhere, expires_at, Parts { details, code: None, reference }))
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 use shared::db::{Conn, DbError};
 use shared::ids::{ClientId, GrantId, SessionId, UserId};
+use shared::revocations::{self, Kind};
 use shared::{Platform, audit, fetch_all};
 use sqlx::types::Json;
 
@@ -18,6 +19,13 @@ pub struct Which {
     pub client: Option<ClientId>,
     pub session: Option<SessionId>,
     pub grant: Option<GrantId>,
+}
+
+impl Which {
+    /// Is everything of one client meant?
+    pub fn is_client_alone(&self) -> bool {
+        matches!(self, Self { user: None, client: Some(_), session: None, grant: None })
+    }
 }
 
 /// A live grant.
@@ -90,12 +98,25 @@ pub async fn revoke(platform: &Platform, which: &Which) -> Result<Vec<GrantId>, 
             loop {
                 let batch = end_batch(platform, which).await?;
                 if batch.is_empty() {
-                    return Ok(ended);
+                    break;
                 }
                 ended.extend(batch);
             }
+            if let Some(client) = which.client.as_ref().filter(|_| which.is_client_alone()) {
+                end_own_tokens(platform, client).await?;
+            }
+            Ok(ended)
         }
     }
+}
+
+/// What a client got in its own name belongs to no grant: everything that was issued to it so far ends.
+async fn end_own_tokens(platform: &Platform, client: &ClientId) -> Result<(), DbError> {
+    let mut tx = platform.db.begin().await?;
+    revocations::revoke(&mut tx, platform, Kind::Client, client.as_str()).await?;
+    let details = json!({ "why": "operator" });
+    audit::record(&mut tx, platform, "client.tokens_revoked", None, Some(client), details).await?;
+    tx.commit().await
 }
 
 async fn end_session(platform: &Platform, which: &Which, sid: SessionId) -> Result<Vec<GrantId>, DbError> {

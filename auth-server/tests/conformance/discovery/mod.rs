@@ -2,6 +2,7 @@
 //! added to it is tried as well.
 
 mod authorization;
+mod cors;
 mod endpoints;
 mod members;
 mod registration;

@@ -28,6 +28,11 @@ impl App {
         Self { server, client_id: client.client_id.to_string(), secret, redirect_uri, method }
     }
 
+    /// How it authenticates.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
     /// The parameters of a plain authorization request with PKCE, with `more` replacing or adding to them; a value that
     /// is empty leaves the parameter out.
     pub fn parameters<'p>(&'p self, more: &[(&'p str, &'p str)]) -> Vec<(&'p str, &'p str)> {

@@ -10,6 +10,7 @@ use axum::http::{Request, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use shared::Platform;
 use shared::http::ClientIp;
 use shared::ids::{ClientId, UserId};
 use shared::jose::ASYMMETRIC;
@@ -19,7 +20,7 @@ use shared::testing::each_store_with;
 use tower::ServiceExt;
 use url::form_urlencoded;
 
-use super::{Answer, App, Browser};
+use super::{Answer, App, Browser, Rows};
 
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -45,6 +46,16 @@ pub async fn each_server<F: Future<Output = ()>>(settings: &[(&str, &str)], test
 }
 
 impl Server {
+    /// Another instance on the same store, with nothing in common but that and the clock.
+    pub async fn another_instance(&self) -> Self {
+        let platform = &self.state.platform;
+        let (config, clock, random) = (platform.config.clone(), platform.clock.clone(), platform.random.clone());
+        let platform = Platform::open_with(config, clock, random).await.expect("the platform opens");
+        let state = AppState::new(platform).await.expect("the state is made");
+        let router = auth_server::router(state.clone());
+        Self { state, router }
+    }
+
     /// Sends a request as it is.
     pub async fn send(&self, request: Builder, body: impl Into<Body>) -> Answer {
         let request = request.body(body.into()).expect("a request");
@@ -134,24 +145,9 @@ impl Server {
         (part(0), part(1))
     }
 
-    /// How many rows each table has: what an error must leave as it was. (`used_proofs`, which remembers what was shown,
-    /// and what rate limits count are left out.)
-    pub async fn rows(&self) -> Vec<(&'static str, i64)> {
-        let mut conn = self.state.platform.db.read().await.expect("the database answers");
-        let mut rows = vec![];
-        macro_rules! count {
-            ($($table:literal)*) => {$({
-                let (count,): (i64,) = shared::fetch_one!(&mut conn, (i64,), concat!("SELECT COUNT(*) FROM ", $table))
-                    .expect("rows can be counted");
-                rows.push(($table, count));
-            })*};
-        }
-        count! {
-            "users" "browser_sessions" "clients" "authorization_requests" "consents" "grants" "authorization_codes"
-            "refresh_tokens" "revocations" "pushed_requests" "device_authorizations" "initial_access_tokens"
-            "pairwise_subjects" "outbox"
-        }
-        rows
+    /// What the database holds: what an error must leave as it was.
+    pub async fn rows(&self) -> Rows {
+        Rows::read(&self.state).await
     }
 
     /// Is `url` below the issuer's address? Then its path and query.

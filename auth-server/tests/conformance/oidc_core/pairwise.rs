@@ -83,8 +83,6 @@ async fn deleting_the_account_ends_pairwise_tokens__oidc_core_8_1() {
         let (_, tokens) = sub(&server, &app).await;
         let access_token = tokens["access_token"].as_str().unwrap();
         delete(&server, ann).await;
-        let platform = &server.state.platform;
-        platform.revocations.refresh(&platform.db, platform.clock.now()).await.unwrap();
         let answer = app.post("/oauth/introspect", &[("token", access_token)]).await.json(200);
         assert_eq!(answer, serde_json::json!({"active": false}));
         assert_eq!(userinfo(&server, access_token).await.status, 401);

@@ -55,6 +55,9 @@ async fn a_token_that_does_not_serve_is_refused__oidc_core_5_3_3() {
         server.person("ann@example.com").await;
         let app = server.app(|_| {}).await;
         let plain = app.tokens(&mut server.browser(), "ann@example.com", &[("scope", "email")]).await;
+        let tokens = app.tokens(&mut server.browser(), "ann@example.com", &[]).await;
+        let machine = server.app(|m| m.grant_types = vec!["client_credentials".into()]).await;
+        let own = machine.token(&[("grant_type", "client_credentials"), ("scope", "openid")]).await.json(200);
         let before = server.rows().await;
         let answer = get(&server, &plain).await;
         assert_eq!(answer.status, 403);
@@ -70,16 +73,13 @@ async fn a_token_that_does_not_serve_is_refused__oidc_core_5_3_3() {
             assert!(answer.header("www-authenticate").contains("error=\"invalid_token\""), "{answer:?}");
         }
         // An ID token opens nothing.
-        let tokens = app.tokens(&mut server.browser(), "ann@example.com", &[]).await;
         let answer = get(&server, &json!({"access_token": tokens["id_token"]})).await;
         assert_eq!(answer.status, 401);
 
-        let machine = server.app(|m| m.grant_types = vec!["client_credentials".into()]).await;
-        let own = machine.token(&[("grant_type", "client_credentials"), ("scope", "openid")]).await.json(200);
         let answer = get(&server, &own).await;
         assert_eq!(answer.status, 403);
         assert!(!answer.body.contains("sub"), "{answer:?}");
-        assert_eq!(server.rows().await[0], before[0]);
+        assert_eq!(server.rows().await, before);
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! §4.1, the authorization code grant.
 
-use crate::harness::each_server;
+use crate::harness::{Server, each_server};
 
 #[tokio::test]
 async fn a_code_becomes_tokens_and_a_second_use_ends_them__rfc6749_4_1_2() {
@@ -13,10 +13,47 @@ async fn a_code_becomes_tokens_and_a_second_use_ends_them__rfc6749_4_1_2() {
         let tokens = answer.json(200);
         answer.is_not_cached();
         assert_eq!((&tokens["token_type"], &tokens["scope"]), (&"Bearer".into(), &"openid email".into()));
+        let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+        let bearer = [("authorization", bearer.as_str())];
+        server.post_with("/oauth/userinfo", &bearer, &[]).await.json(200);
         app.exchange(&code).await.is_error(400, "invalid_grant");
+        // At once: the list of revocations is not read anew here.
+        assert_eq!(server.post_with("/oauth/userinfo", &bearer, &[]).await.status, 401);
         app.refresh(tokens["refresh_token"].as_str().unwrap()).await.is_error(400, "invalid_grant");
+
+        // Who goes on showing it writes nothing more: not even for the audit.
+        let (rows, written) = (server.rows().await, audited(&server).await);
+        assert_eq!(written, 1);
+        for _ in 0..3 {
+            app.exchange(&code).await.is_error(400, "invalid_grant");
+        }
+        assert_eq!((server.rows().await, audited(&server).await), (rows, written));
     })
     .await;
+}
+
+#[tokio::test]
+async fn another_scheme_than_basic_authenticates_no_client__rfc6749_2_3_1__rfc6749_5_2() {
+    each_server(&[], |server| async move {
+        let app = server.app(|_| {}).await;
+        let before = server.rows().await;
+        for authorization in ["Bearer x", "DPoP x", "Digest username=x", "Basic"] {
+            let headers = [("authorization", authorization)];
+            let answer = server.post_with("/oauth/token", &headers, &app.exchange_form("code")).await;
+            answer.is_error(401, "invalid_client");
+            assert!(answer.header("www-authenticate").starts_with("Basic realm="), "{answer:?}");
+        }
+        assert_eq!(server.rows().await, before);
+    })
+    .await;
+}
+
+/// How often the audit tells of a code that was used again.
+async fn audited(server: &Server) -> i64 {
+    let sql = "SELECT COUNT(*) FROM audit_events WHERE kind = 'authorization_code.reused'";
+    let (count,): (i64,) =
+        shared::fetch_one!(&mut server.state.platform.db.read().await.unwrap(), (i64,), sql).unwrap();
+    count
 }
 
 #[tokio::test]

@@ -3,5 +3,8 @@
 mod authorization_code;
 mod authorization_endpoint;
 mod consent;
+mod instances;
 mod refresh_token;
 mod token_endpoint;
+mod transactions;
+mod unavailable;

@@ -59,6 +59,34 @@ async fn each_way_of_naming_grants_ends_those_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_client_by_itself_loses_what_it_got_in_its_own_name_and_may_get_more() {
+    each_server(&[], |server| async move {
+        let machine = server.app(|metadata| metadata.grant_types = vec!["client_credentials".into()]).await;
+        let token = || async {
+            let form = [("grant_type", "client_credentials"), ("scope", "referral-codes:read")];
+            machine.token(&form).await.json(200)["access_token"].as_str().unwrap().to_owned()
+        };
+        let is_active = |token: String| {
+            let machine = machine.clone();
+            async move {
+                let said = machine.post("/oauth/introspect", &[("token", &token)]).await;
+                said.json(200)["active"] == true
+            }
+        };
+        let old = token().await;
+        assert!(is_active(old.clone()).await);
+        let platform = &server.state.platform;
+        let which = Which { client: Some(ClientId(machine.client_id.clone())), ..Which::default() };
+        assert!(revoke(platform, &which).await.unwrap().is_empty(), "it has no grants");
+        assert!(!is_active(old).await);
+        // What was under way at another instance is over a few seconds later.
+        platform.clock.advance(std::time::Duration::from_secs(7));
+        assert!(is_active(token().await).await);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_session_is_signed_out_and_a_person_everywhere() {
     each_server(&[], |server| async move {
         let ann = server.person("ann@example.com").await;
@@ -76,14 +104,12 @@ async fn a_session_is_signed_out_and_a_person_everywhere() {
             .unwrap();
         let ended = revoke(platform, &Which { session: Some(sid), ..Which::default() }).await.unwrap();
         assert_eq!(ended.len(), 1);
-        platform.revocations.refresh(&platform.db, platform.clock.now()).await.unwrap();
         assert!(!here.get("/").await.body.contains("action=\"/logout\""));
         assert!(there.get("/").await.body.contains("action=\"/logout\""));
         assert!(!is_live(&app, &tokens).await && is_live(&app, &elsewhere).await && is_live(&app, &lasting).await);
 
         let ended = revoke(platform, &Which { user: Some(ann), ..Which::default() }).await.unwrap();
         assert_eq!(ended.len(), 2);
-        platform.revocations.refresh(&platform.db, platform.clock.now()).await.unwrap();
         assert!(!there.get("/").await.body.contains("action=\"/logout\""));
         assert!(!is_live(&app, &elsewhere).await && !is_live(&app, &lasting).await);
     })

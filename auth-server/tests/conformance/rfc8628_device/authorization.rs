@@ -50,8 +50,20 @@ async fn a_client_proves_who_it_is_and_has_registered_the_grant__rfc8628_3_1() {
                 m.grant_types = vec![GRANT.into()];
             })
             .await;
+        let without_scope = server
+            .app(|m| {
+                m.redirect_uris = vec![];
+                m.grant_types = vec![GRANT.into()];
+                m.scopes = vec![];
+            })
+            .await;
         let before = server.rows().await;
         let path = "/oauth/device_authorization";
+        without_scope.post(path, &[]).await.is_error(400, "invalid_scope");
+        // RFC 9396 §2: the page has no room to ask for them.
+        let details =
+            [("scope", "openid"), ("authorization_details", r#"[{"type":"referral_code","actions":["read"]}]"#)];
+        app.post(path, &details).await.is_error(400, "invalid_authorization_details");
         other.post(path, &[]).await.is_error(400, "unauthorized_client");
         server.post(path, &[]).await.is_error(401, "invalid_client");
         server.post(path, &[("client_id", "nobody")]).await.is_error(401, "invalid_client");

@@ -37,8 +37,6 @@ async fn a_service_gets_a_token_of_its_own_that_says_who_acts_for_whom__rfc8693_
 
         // The grant's end is its end too.
         app.post("/oauth/revoke", &[("token", tokens["refresh_token"].as_str().unwrap())]).await;
-        let platform = &server.state.platform;
-        platform.revocations.refresh(&platform.db, platform.clock.now()).await.unwrap();
         let said = service.post("/oauth/introspect", &[("token", token)]).await.json(200);
         assert_eq!(said, json!({ "active": false }));
     })

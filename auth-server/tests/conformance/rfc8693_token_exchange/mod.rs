@@ -1,5 +1,7 @@
 //! RFC 8693, OAuth 2.0 Token Exchange.
 
+mod bad_tokens;
+mod bound_tokens;
 mod errors;
 mod exchange;
 

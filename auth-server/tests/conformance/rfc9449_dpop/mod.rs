@@ -21,14 +21,14 @@ use crate::harness::{Answer, App, Server};
 const TOKEN: &str = "/oauth/token";
 
 /// A key and who holds it.
-struct Holder {
+pub struct Holder {
     server: Server,
     signer: Signer,
     proofs: AtomicU32,
 }
 
 impl Holder {
-    fn new(server: &Server) -> Self {
+    pub fn new(server: &Server) -> Self {
         Self::with(server, Algorithm::ES256)
     }
 
@@ -36,7 +36,7 @@ impl Holder {
         Self { server: server.clone(), signer: Signer::new(algorithm), proofs: AtomicU32::new(0) }
     }
 
-    fn jkt(&self) -> String {
+    pub fn jkt(&self) -> String {
         self.signer.public_key().thumbprint().to_owned()
     }
 
@@ -57,11 +57,11 @@ impl Holder {
     }
 
     /// A token request of `app` with a good proof.
-    async fn token(&self, app: &App, form: &[(&str, &str)]) -> Answer {
+    pub async fn token(&self, app: &App, form: &[(&str, &str)]) -> Answer {
         app.post_with(TOKEN, &[("dpop", &self.proof())], form).await
     }
 
-    async fn exchange(&self, app: &App, code: &str) -> Answer {
+    pub async fn exchange(&self, app: &App, code: &str) -> Answer {
         self.token(app, &app.exchange_form(code)).await
     }
 
@@ -71,7 +71,7 @@ impl Holder {
     }
 
     /// The token response for Ann, who has an account.
-    async fn tokens(&self, app: &App, scope: &str) -> Value {
+    pub async fn tokens(&self, app: &App, scope: &str) -> Value {
         let code = app.code(&mut self.server.browser(), "ann@example.com", &[("scope", scope)]).await;
         self.exchange(app, &code).await.json(200)
     }

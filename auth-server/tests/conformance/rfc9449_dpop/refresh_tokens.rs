@@ -74,14 +74,25 @@ async fn a_confidential_clients_refresh_token_goes_with_any_key_of_its_own__rfc9
 }
 
 #[tokio::test]
-async fn a_public_client_that_used_no_key_stays_free_to__rfc9449_5() {
+async fn a_refresh_with_a_proof_binds_what_it_gives__rfc9449_5() {
     each_server(&[], |server| async move {
         server.person("ann@example.com").await;
-        let (holder, app) = (Holder::new(&server), public(&server).await);
+        let (holder, thief, app) = (Holder::new(&server), Holder::new(&server), public(&server).await);
         let tokens = app.tokens(&mut server.browser(), "ann@example.com", &[]).await;
-        let next = holder.refresh(&app, &tokens["refresh_token"]).await.json(200);
-        assert_eq!(next["token_type"], "DPoP");
-        app.refresh(next["refresh_token"].as_str().unwrap()).await.json(200);
+        // A client that uses no key stays free to.
+        let free = app.refresh(tokens["refresh_token"].as_str().unwrap()).await.json(200);
+        assert_eq!(free["token_type"], "Bearer");
+        let bound = holder.refresh(&app, &free["refresh_token"]).await.json(200);
+        assert_eq!(bound["token_type"], "DPoP");
+        let before = server.rows().await;
+        // Neither the new one, nor the old one within the leeway, is good without the key that was proved.
+        for stolen in [&bound["refresh_token"], &free["refresh_token"]] {
+            app.refresh(stolen.as_str().unwrap()).await.is_error(400, "invalid_grant");
+            thief.refresh(&app, stolen).await.is_error(400, "invalid_grant");
+        }
+        assert_eq!(server.rows().await, before);
+        let next = holder.refresh(&app, &bound["refresh_token"]).await.json(200);
+        assert_eq!(payload(&next["access_token"])["cnf"]["jkt"], holder.jkt());
     })
     .await;
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use shared::dpop::ALGORITHMS;
 
 use super::{CREDENTIALS, Holder, TOKEN, machine, payload, public};
-use crate::harness::each_server;
+use crate::harness::{EveryGrant, each_server};
 
 #[tokio::test]
 async fn a_token_is_bound_to_the_key_of_the_proof__rfc9449_5__rfc9449_6_1() {
@@ -29,16 +29,12 @@ async fn a_token_is_bound_to_the_key_of_the_proof__rfc9449_5__rfc9449_6_1() {
 #[tokio::test]
 async fn every_grant_binds__rfc9449_5() {
     each_server(&[], |server| async move {
-        server.person("ann@example.com").await;
-        let holder = Holder::new(&server);
-        let machine = machine(&server, |_| {}).await;
-        let own = server.own_app(|metadata| metadata.grant_types = vec!["password".into()]).await;
-        let password =
-            [("grant_type", "password"), ("username", "ann@example.com"), ("password", crate::harness::PASSWORD)];
-        for answer in [holder.token(&machine, &CREDENTIALS).await, holder.token(&own, &password).await] {
-            let tokens = answer.json(200);
-            assert_eq!(tokens["token_type"], "DPoP");
-            assert_eq!(payload(&tokens["access_token"])["cnf"]["jkt"], holder.jkt());
+        let service = EveryGrant::new(&server, "client_secret_basic").await.with_key();
+        for grant in service.grants() {
+            let form = service.prepare(grant, "openid email").await;
+            let tokens = service.token(&form).await.json(200);
+            assert_eq!(tokens["token_type"], "DPoP", "{grant}");
+            assert_eq!(payload(&tokens["access_token"])["cnf"], json!({ "jkt": service.jkt() }), "{grant}");
         }
     })
     .await;

@@ -64,6 +64,19 @@ async fn who_asks_for_json_gets_json_and_an_inactive_token_is_signed_alike__rfc9
         let accept = [("accept", "application/json")];
         let plain = registered.post_with("/oauth/introspect", &accept, &[("token", "x")]).await;
         assert_eq!(plain.json(200), json!({ "active": false }));
+        // Weights count (RFC 9110 §12.4.2), and a range names neither.
+        for (client, accept, is_signed) in [
+            (&app, "application/token-introspection+jwt;q=0", false),
+            (&app, "application/json, application/token-introspection+jwt;q=0.5", false),
+            (&app, "application/json;q=0.5, application/token-introspection+jwt", true),
+            (&app, "*/*", false),
+            (&registered, "*/*", true),
+            (&registered, "application/token-introspection+jwt;q=0, */*", false),
+            (&registered, "application/json;q=0, */*", true),
+        ] {
+            let answer = client.post_with("/oauth/introspect", &[("accept", accept)], &[("token", "x")]).await;
+            assert_eq!(answer.header("content-type") == MEDIA_TYPE, is_signed, "{accept}");
+        }
         // An error is an error, whatever was asked for.
         let accept = [("accept", MEDIA_TYPE)];
         server.post_with("/oauth/introspect", &accept, &[("token", "x")]).await.is_error(401, "invalid_client");
