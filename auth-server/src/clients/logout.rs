@@ -1,13 +1,13 @@
 //! What a client may register to hear of a sign-out (RP-Initiated Logout §3.1, Back-Channel Logout §2.2, Front-Channel
 //! Logout §2).
 
-use shared::Platform;
+use shared::outbound::Guarded;
 use url::{Origin, Url};
 
 use super::check::check_redirect_uri;
 use super::metadata::ClientMetadata;
 
-pub(super) fn check(platform: &Platform, metadata: &ClientMetadata) -> Result<(), String> {
+pub(super) fn check(guard: &Guarded, metadata: &ClientMetadata) -> Result<(), String> {
     for uri in &metadata.post_logout_redirect_uris {
         check_redirect_uri(uri).map_err(|reason| format!("the post-logout redirect URI {uri:?} {reason}"))?;
     }
@@ -15,7 +15,7 @@ pub(super) fn check(platform: &Platform, metadata: &ClientMetadata) -> Result<()
         let url = absolute(uri).map_err(|reason| format!("the back-channel logout URI {uri:?} {reason}"))?;
         // We call it: what the guard would refuse then is refused now.
         let refused = |refused| format!("the back-channel logout URI {uri:?} can't be called: {refused}");
-        platform.outbound.guarded().check(&url).map_err(refused)?;
+        guard.check(&url).map_err(refused)?;
     }
     if let Some(uri) = &metadata.frontchannel_logout_uri {
         let url = absolute(uri).map_err(|reason| format!("the front-channel logout URI {uri:?} {reason}"))?;
@@ -69,7 +69,7 @@ mod tests {
             (after("javascript:alert(1)"), Some("scheme")),
             (after("http://a.example/bye"), Some("plain http")),
         ] {
-            match (check(&platform, &metadata), expected) {
+            match (check(platform.outbound.guarded(), &metadata), expected) {
                 (Ok(()), None) => {}
                 (Err(reason), Some(expected)) if reason.contains(expected) => {}
                 other => panic!("{metadata:?}: {other:?}"),

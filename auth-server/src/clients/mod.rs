@@ -1,7 +1,7 @@
 //! Registered clients: who they are, how they prove it, and what they may ask for.
 
 mod certificates;
-mod check;
+pub(crate) mod check;
 pub mod documents;
 pub mod initial_access_tokens;
 pub mod keys;

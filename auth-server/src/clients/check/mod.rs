@@ -10,7 +10,9 @@ mod redirect_uris;
 pub(super) mod sector;
 
 use shared::Platform;
+use shared::config::Config;
 use shared::ids::ClientId;
+use shared::outbound::Guarded;
 
 use super::{Client, ClientError, NewClient, Origin, certificates, is_client_id, logout};
 
@@ -48,7 +50,7 @@ pub(super) fn check(platform: &Platform, client: NewClient) -> Result<Client, Cl
         let reason = "the client id may not be a UUID: it could be taken for a user's id";
         return Err(Fault::new("client_id", reason).into());
     }
-    check_metadata(platform, &client)?;
+    check_metadata(&platform.config, platform.outbound.guarded(), &client)?;
     let NewClient { name, first_party, origin, metadata, .. } = client;
     Ok(Client {
         client_id,
@@ -63,21 +65,19 @@ pub(super) fn check(platform: &Platform, client: NewClient) -> Result<Client, Cl
 }
 
 /// Everything that can be told without asking anybody else.
-fn check_metadata(platform: &Platform, client: &NewClient) -> Result<(), Fault> {
-    let guard = platform.outbound.guarded();
+pub(crate) fn check_metadata(config: &Config, guard: &Guarded, client: &NewClient) -> Result<(), Fault> {
     let name = &client.name;
     if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
         let reason = "the name may have 1 to 100 printable characters; it is what people are shown";
         return Err(Fault::new("client_name", reason));
     }
-    grants::check(client, &platform.config)?;
-    certificates::check(&client.metadata, &platform.config)
-        .map_err(|reason| Fault::new("token_endpoint_auth_method", reason))?;
+    grants::check(client, config)?;
+    certificates::check(&client.metadata, config).map_err(|reason| Fault::new("token_endpoint_auth_method", reason))?;
     redirect_uris::check(client)?;
     keys::check(&client.metadata, guard, client.first_party)?;
     algorithms::check(&client.metadata)?;
     addresses::check(&client.metadata)?;
-    logout::check(platform, &client.metadata).map_err(|reason| Fault::new("post_logout_redirect_uris", reason))?;
+    logout::check(guard, &client.metadata).map_err(|reason| Fault::new("post_logout_redirect_uris", reason))?;
     sector::check(&client.metadata)?;
     profile::check(&client.metadata)
 }
