@@ -2,6 +2,7 @@
 
 mod answer;
 mod app;
+pub mod arbitrary;
 mod browser;
 mod relying_party;
 mod server;
