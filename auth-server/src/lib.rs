@@ -16,6 +16,8 @@ pub mod protocol;
 pub mod sessions;
 pub mod state;
 pub mod sweeper;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod untrusted;
 
 use anyhow::Context;
 use axum::Router;

@@ -150,7 +150,7 @@ pub fn verify(proof: &str, method: &str, url: &str, now: i64, access_token: Opti
 
 /// An http or https URL without query and fragment, normalised by syntax and scheme (RFC 3986 §6.2.2, §6.2.3), as
 /// RFC 9449 §4.3 wants the two compared. `None` for what is no such URL; what browsers would repair is not.
-fn normalised(url: &str) -> Option<String> {
+pub(crate) fn normalised(url: &str) -> Option<String> {
     if url.len() > LONGEST_URL || !url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
         return None;
     }

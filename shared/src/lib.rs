@@ -28,6 +28,8 @@ pub mod subjects;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "fuzzing")]
+pub mod untrusted;
 pub mod users;
 
 pub use platform::Platform;

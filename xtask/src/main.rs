@@ -1,10 +1,11 @@
-//! The project's chores: `cargo xtask test | e2e | docs | bench`. `cargo xtask --help` lists them.
+//! The project's chores: `cargo xtask test | e2e | fuzz | docs | bench`. `cargo xtask --help` lists them.
 //!
 //! It compiles in seconds and links none of the services: what needs them is a test or a binary that it starts.
 #![expect(clippy::print_stderr, reason = "a command-line program talks to its terminal")]
 
 mod bench;
 mod docs;
+mod fuzz;
 mod tests;
 
 use std::process::ExitCode;
@@ -40,6 +41,14 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// Send the parsers of untrusted input what libFuzzer makes up. Needs cargo-fuzz.
+    Fuzz {
+        /// A file in fuzz/fuzz_targets without its ending; without one, each in turn.
+        target: Option<String>,
+        /// For how long each of them.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Regenerate docs/CONFIGURATION.md and docs/openapi/ from the code.
     Docs {
         /// Change nothing; fail when a committed document differs from the code or names a path that is not there.
@@ -67,6 +76,7 @@ async fn main() -> ExitCode {
     let outcome = match Args::parse().chore {
         Chore::Test { rest } => tests::all(&rest).await,
         Chore::E2e { all, rest } => tests::stories(all, &rest).await,
+        Chore::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds).await,
         Chore::Docs { check } => docs::run(check).await,
         Chore::Bench { cold, tests, dry_run } => bench::run_all(cold, tests, dry_run).await,
     };

@@ -1,6 +1,6 @@
 //! Registered clients: who they are, how they prove it, and what they may ask for.
 
-mod check;
+pub(crate) mod check;
 pub mod documents;
 pub mod initial_access_tokens;
 pub mod keys;

@@ -98,7 +98,7 @@ fn refused(reason: &str) -> OAuthError {
 }
 
 /// Reads the parameter: a JSON array, strictly (no member twice, nothing deep, nothing long).
-fn parse(text: &str) -> Result<Vec<AuthorizationDetail>, OAuthError> {
+pub(crate) fn parse(text: &str) -> Result<Vec<AuthorizationDetail>, OAuthError> {
     // Read as the one member of an object, so that the strict reader serves; a second member would be smuggled in.
     let object = parse_object(format!("{{\"details\":{text}}}").as_bytes(), &BOUNDS)
         .map_err(|error| refused(&error.to_string()))?;
@@ -174,7 +174,7 @@ pub fn granted(details: &[Value]) -> impl Iterator<Item = AuthorizationDetail> +
     details.iter().filter_map(|detail| read(detail).ok())
 }
 
-fn written(details: &[AuthorizationDetail]) -> Result<Vec<Value>, OAuthError> {
+pub(crate) fn written(details: &[AuthorizationDetail]) -> Result<Vec<Value>, OAuthError> {
     let values: Result<_, _> = details.iter().map(serde_json::to_value).collect();
     values.map_err(|_| OAuthError::new(Code::ServerError, "the details can't be written"))
 }

@@ -16,7 +16,7 @@ use crate::clients::keys::{ClientKeysError, NotSigned, verify_signed};
 use crate::state::AppState;
 
 /// The longest that is looked at, in bytes.
-const LONGEST: usize = 16 * 1024;
+pub(crate) const LONGEST: usize = 16 * 1024;
 
 /// How far the client's clock may be off, in seconds.
 const LEEWAY: i64 = 10;
@@ -57,12 +57,8 @@ pub async fn open(
         }
         Err(error) => return Err(refused(error)),
     };
-    check_claims(state, client, &verified)?;
-    let inner = read(&verified)?;
+    let inner = parameters_of(state.issuer(), state.platform.clock.timestamp(), client, &verified)?;
     let inside = |name: &str| inner.iter().find(|(inner, _)| inner == name).map(|(_, value)| value.as_str());
-    if inside("client_id") != Some(client.client_id.as_str()) {
-        return Err(refused("its client_id is missing or another's"));
-    }
     // OpenID Connect Core §6.1: what stands outside as well must say the same.
     if parameters.get("response_type").is_some_and(|outside| Some(&*outside) != inside("response_type")) {
         return Err(refused("its response_type is not the one beside it"));
@@ -71,12 +67,28 @@ pub async fn open(
     parameters.with_parameters(pairs).map(Some).map_err(|error| refused(error.description))
 }
 
+/// What an object says that is signed with the client's key: the parameters in it, once it is for this `issuer`, valid
+/// `now` and the client's own in every member.
+pub(crate) fn parameters_of(
+    issuer: &str,
+    now: i64,
+    client: &Client,
+    object: &Verified,
+) -> Result<Vec<(String, String)>, OAuthError> {
+    check_claims(issuer, now, client, object)?;
+    let parameters = read(object)?;
+    if !parameters.iter().any(|(name, value)| name == "client_id" && value == client.client_id.as_str()) {
+        return Err(refused("its client_id is missing or another's"));
+    }
+    Ok(parameters)
+}
+
 fn refused(reason: impl std::fmt::Display) -> OAuthError {
     OAuthError::new(Code::InvalidRequestObject, format!("the request object is refused: {reason}"))
 }
 
 /// A JWT that was signed for another purpose does not serve as a request object (RFC 9101 §10.8, RFC 8725 §3.11).
-fn check_type(object: &Unverified) -> Result<(), OAuthError> {
+pub(crate) fn check_type(object: &Unverified) -> Result<(), OAuthError> {
     let header = object.header();
     if header.typ().is_none() || header.has_typ("oauth-authz-req+jwt") || header.has_typ("JWT") {
         return Ok(());
@@ -85,25 +97,24 @@ fn check_type(object: &Unverified) -> Result<(), OAuthError> {
 }
 
 /// The algorithms this client may sign with: the one it registered, or those of its profile.
-fn allowed(client: &Client) -> Vec<Algorithm> {
+pub(crate) fn allowed(client: &Client) -> Vec<Algorithm> {
     let profile: &[Algorithm] = if client.is_fapi2() { &FAPI } else { &ASYMMETRIC };
     let registered = client.metadata.request_object_signing_alg.as_deref();
     profile.iter().copied().filter(|alg| registered.is_none_or(|name| jose::name_of(*alg) == name)).collect()
 }
 
-fn check_claims(state: &AppState, client: &Client, object: &Verified) -> Result<(), OAuthError> {
+fn check_claims(issuer: &str, now: i64, client: &Client, object: &Verified) -> Result<(), OAuthError> {
     let client_id = client.client_id.as_str();
     if object.required("iss").map_err(refused)? != client_id {
         return Err(refused("its iss is not the client_id"));
     }
-    if !object.audience().map_err(refused)?.iter().any(|aud| aud == state.issuer()) {
+    if !object.audience().map_err(refused)?.iter().any(|aud| aud == issuer) {
         return Err(refused("its aud is not this issuer"));
     }
     // A client assertion has the client as its subject, and is no request (RFC 9101 §10.8).
     if object.string("sub").map_err(refused)? == Some(client_id) {
         return Err(refused("its sub is the client_id, as in a client assertion"));
     }
-    let now = state.platform.clock.timestamp();
     if client.is_fapi2() {
         if object.timestamp("nbf").map_err(refused)?.is_none() {
             return Err(refused(ClaimError::Missing("nbf")));

@@ -278,7 +278,7 @@ fn handed_on(
 }
 
 /// RFC 9651 §3.3.5: base64 between colons; padding may be missing (§4.2.7).
-fn byte_sequence(text: &[u8]) -> Result<Vec<u8>, NotACertificate> {
+pub(crate) fn byte_sequence(text: &[u8]) -> Result<Vec<u8>, NotACertificate> {
     const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);

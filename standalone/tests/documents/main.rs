@@ -3,6 +3,7 @@
 
 mod configuration;
 mod conformance;
+mod fuzzing;
 mod openapi;
 mod paths;
 mod tour;

@@ -69,7 +69,7 @@ pub(super) fn check(platform: &Platform, client: NewClient) -> Result<Client, Cl
 }
 
 /// Everything that can be told without asking anybody else.
-fn check_metadata(config: &Config, guard: &Guarded, client: &NewClient) -> Result<(), Fault> {
+pub(crate) fn check_metadata(config: &Config, guard: &Guarded, client: &NewClient) -> Result<(), Fault> {
     let (name, metadata) = (&client.name, &client.metadata);
     let strange = |c: char| c.is_control() || is_deceptive(c);
     if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(strange) {

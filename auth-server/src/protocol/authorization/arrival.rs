@@ -85,7 +85,7 @@ pub(super) fn check(client: &Client, parameters: &Parameters, channel: Channel) 
 }
 
 /// The key that the code is to be bound to: the thumbprint of a DPoP key (RFC 9449 §10).
-pub(super) fn dpop_jkt(parameters: &Parameters) -> Result<Option<String>, OAuthError> {
+pub(crate) fn dpop_jkt(parameters: &Parameters) -> Result<Option<String>, OAuthError> {
     match parameters.get("dpop_jkt") {
         None => Ok(None),
         // SHA-256 in base64url has 43 characters.

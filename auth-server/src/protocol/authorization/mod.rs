@@ -2,13 +2,13 @@
 //! an id while the person signs in and consents ([`Pending`]), decided ([`allow`], [`deny`], [`issue`]) and answered
 //! ([`response`]).
 
-mod arrival;
+pub(crate) mod arrival;
 mod decide;
 mod next;
 pub mod openid;
 mod pending;
-mod pkce;
-mod requested;
+pub(crate) mod pkce;
+pub(crate) mod requested;
 pub mod response;
 mod validate;
 

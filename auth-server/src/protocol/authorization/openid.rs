@@ -72,7 +72,7 @@ fn words(parameters: &Parameters, name: &str) -> Vec<String> {
     parameters.get(name).map(|v| v.split_ascii_whitespace().map(str::to_owned).collect()).unwrap_or_default()
 }
 
-fn prompt(parameters: &Parameters) -> Result<Vec<String>, OAuthError> {
+pub(crate) fn prompt(parameters: &Parameters) -> Result<Vec<String>, OAuthError> {
     let mut prompt = words(parameters, "prompt");
     prompt.sort();
     prompt.dedup();
@@ -96,7 +96,7 @@ fn acr_values(client: &Client, parameters: &Parameters) -> Vec<String> {
 }
 
 /// In seconds: the request's, or what the client registered (`default_max_age`).
-fn max_age(client: &Client, parameters: &Parameters) -> Result<Option<u64>, OAuthError> {
+pub(crate) fn max_age(client: &Client, parameters: &Parameters) -> Result<Option<u64>, OAuthError> {
     let Some(text) = parameters.get("max_age") else { return Ok(client.metadata.default_max_age) };
     let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     number.map(Some).ok_or_else(|| OAuthError::invalid_request("max_age must be a number of seconds"))

@@ -7,7 +7,7 @@ use crate::clients::Client;
 use crate::protocol::error::OAuthError;
 use crate::protocol::request::Parameters;
 
-pub(super) fn check(client: &Client, parameters: &Parameters) -> Result<Extensions, OAuthError> {
+pub(crate) fn check(client: &Client, parameters: &Parameters) -> Result<Extensions, OAuthError> {
     let mut extensions = Extensions::new();
     let challenge = parameters.get("code_challenge");
     let method = parameters.get("code_challenge_method");
@@ -37,6 +37,6 @@ pub(super) fn check(client: &Client, parameters: &Parameters) -> Result<Extensio
 }
 
 /// The challenge as it is kept with the request.
-pub(super) fn stored(extensions: &Extensions) -> Option<String> {
+pub(crate) fn stored(extensions: &Extensions) -> Option<String> {
     extensions.private().find(|(name, _)| *name == "pkce").and_then(|(_, value)| value.map(str::to_owned))
 }

@@ -15,7 +15,7 @@ const MOST_SUBJECTS: usize = 10;
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Claims about the person, within what the client registered.
     pub claims: RequestedClaims,
     /// Whoever signs in must be one of these (§5.5.1: `sub` with a value).
@@ -25,7 +25,7 @@ pub(super) struct Asked {
 }
 
 /// Reads the parameter.
-pub(super) fn parse(text: &str, client: &Client) -> Result<Asked, OAuthError> {
+pub(crate) fn parse(text: &str, client: &Client) -> Result<Asked, OAuthError> {
     let wrong = |what: &str| OAuthError::invalid_request(format!("claims: {what} (OpenID Connect Core 5.5)"));
     let parameter = parse_object(text.as_bytes(), &BOUNDS).map_err(|error| wrong(&error.to_string()))?;
     let mut asked = Asked::default();

@@ -29,13 +29,13 @@ const LEEWAY: i64 = 10;
 pub const LONGEST_LIFE: i64 = 3600;
 
 /// The types by which the two kinds of assertions tell themselves apart, where they do (RFC 8725 §3.11).
-const CLIENT: &str = "client-authentication+jwt";
+pub(crate) const CLIENT: &str = "client-authentication+jwt";
 const GRANT: &str = "authorization-grant+jwt";
 
 /// What a request shows, well-formed and not verified yet.
-pub(super) struct Presented {
-    client_id: ClientId,
-    token: Unverified,
+pub(crate) struct Presented {
+    pub(crate) client_id: ClientId,
+    pub(crate) token: Unverified,
 }
 
 impl Presented {
@@ -47,7 +47,7 @@ impl Presented {
 
 /// Why an assertion proves nothing.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub(crate) enum Refusal {
     #[error("client_assertion_type is not {TYPE}")]
     Type,
     #[error(transparent)]
@@ -129,7 +129,7 @@ pub async fn grant(state: &AppState, parameters: &Parameters, client: &Client, a
             return Err(Refusal::Issuer);
         }
         let subject = verified.required("sub")?.to_owned();
-        let (jti, until) = check(state, parameters, client, &verified, GRANT)?;
+        let (jti, until) = check(&Us::of(state, parameters), client, &verified, GRANT)?;
         let used = OAuthError::invalid_grant("this assertion was used before");
         Ok::<_, Refusal>(Granting {
             subject,
@@ -157,7 +157,7 @@ pub(super) async fn verify(
     let Presented { client_id, token } = presented;
     let client = state.clients.get(client_id).await?.ok_or(Refusal::Client)?;
     let verified = signed(state, &client, token).await?;
-    let (jti, until) = check(state, parameters, &client, &verified, CLIENT)?;
+    let (jti, until) = check(&Us::of(state, parameters), &client, &verified, CLIENT)?;
     let refusal = OAuthError::invalid_assertion();
     let proof = UsedProof::new(CLIENT, client_id.as_str(), &jti, until, refusal);
     Ok(Proved { client, proofs: vec![proof] })
@@ -187,10 +187,25 @@ async fn with_registered_key(state: &AppState, client: &Client, token: &Unverifi
     Ok(verify_signed(&state.client_keys, client, token, &allowed).await?)
 }
 
+/// Whom an assertion is for, and when it comes.
+pub(crate) struct Us<'a> {
+    pub issuer: &'a str,
+    /// The token endpoint, and the endpoint that is called.
+    pub endpoints: [String; 2],
+    pub now: i64,
+}
+
+impl<'a> Us<'a> {
+    fn of(state: &'a AppState, parameters: &Parameters) -> Self {
+        let base = &state.platform.config.auth.public_url;
+        let endpoints = [base.join("/oauth/token"), base.join(&parameters.path)];
+        Self { issuer: state.issuer(), endpoints, now: state.platform.clock.timestamp() }
+    }
+}
+
 /// The claims (RFC 7523 §3): the `jti`, and until when it must be remembered.
-fn check(
-    state: &AppState,
-    parameters: &Parameters,
+pub(crate) fn check(
+    us: &Us<'_>,
     client: &Client,
     token: &Verified,
     typ: &str,
@@ -199,8 +214,8 @@ fn check(
     if header.typ().is_some() && !header.has_typ("JWT") && !header.has_typ(typ) {
         return Err(Refusal::Typ);
     }
-    check_audience(state, parameters, client, token)?;
-    token.check_times(state.platform.clock.timestamp(), LEEWAY, Some(LONGEST_LIFE))?;
+    check_audience(us, client, token)?;
+    token.check_times(us.now, LEEWAY, Some(LONGEST_LIFE))?;
     let jti = token.required("jti")?;
     if jti.len() > LONGEST_JTI {
         return Err(Refusal::Jti);
@@ -213,14 +228,12 @@ fn check(
 /// RFC 7523 §3 rule 3: us, by our issuer identifier or by the URL of the token endpoint or of the endpoint that is called
 /// (RFC 9126 §2). Somebody else beside us could use it too, so it must be us alone. Under FAPI 2.0 the issuer as a string
 /// and nothing else: an endpoint's URL is what a hostile server would make the client say.
-fn check_audience(state: &AppState, parameters: &Parameters, client: &Client, token: &Verified) -> Result<(), Refusal> {
-    let issuer = state.issuer();
+fn check_audience(us: &Us<'_>, client: &Client, token: &Verified) -> Result<(), Refusal> {
     if client.is_fapi2() {
-        let alone = token.claims.get("aud").and_then(|aud| aud.as_str()) == Some(issuer);
+        let alone = token.claims.get("aud").and_then(|aud| aud.as_str()) == Some(us.issuer);
         return if alone { Ok(()) } else { Err(Refusal::Audience) };
     }
-    let base = &state.platform.config.auth.public_url;
-    let ours = [issuer.to_owned(), base.join("/oauth/token"), base.join(&parameters.path)];
+    let ours = |one: &String| one == us.issuer || us.endpoints.contains(one);
     let audience = token.audience()?;
-    if !audience.is_empty() && audience.iter().all(|one| ours.contains(one)) { Ok(()) } else { Err(Refusal::Audience) }
+    if !audience.is_empty() && audience.iter().all(ours) { Ok(()) } else { Err(Refusal::Audience) }
 }

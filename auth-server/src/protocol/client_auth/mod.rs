@@ -19,7 +19,7 @@ use crate::clients::{Client, NotNow};
 use crate::state::AppState;
 
 /// What a request shows for its client.
-enum Presented {
+pub(crate) enum Presented {
     Basic { client_id: String, secret: PlainToken },
     Post { client_id: String, secret: PlainToken },
     None { client_id: String },
@@ -107,7 +107,8 @@ fn secret_matches(stored: Option<&TokenHash>, secret: &PlainToken) -> bool {
     }
 }
 
-fn read(parameters: &Parameters) -> Result<Presented, OAuthError> {
+/// What the request shows, as far as it can be told without knowing the client.
+pub(crate) fn read(parameters: &Parameters) -> Result<Presented, OAuthError> {
     let body_id = parameters.get("client_id");
     let body_secret = parameters.get("client_secret");
     if let Some(presented) = assertion::read(parameters)? {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod app;
+pub mod arbitrary;
 mod browser;
 mod every_grant;
 mod relying_party;

@@ -1,5 +1,6 @@
 //! RFC 9126: Pushed Authorization Requests.
 
+mod arbitrary_requests;
 mod dpop;
 mod pushing;
 mod refusals;
