@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::keys::Algorithm;
+
 /// Every scope there is, in the order in which people are shown them.
 pub const SCOPES: &[&str] = &[
     "openid",
@@ -36,8 +38,8 @@ pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 pub const AUTH_METHODS: &[&str] =
     &["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"];
 
-/// The ID token algorithms there are (RFC 7518 §3.1, RFC 8037 §3.1).
-pub const ID_TOKEN_ALGS: &[&str] = &["RS256", "ES256", "EdDSA", "PS256"];
+/// The ID token algorithms there are: those we have keys for.
+pub const ID_TOKEN_ALGS: &[&str] = &Algorithm::NAMES;
 
 /// A set of requirements that a client is held to as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
