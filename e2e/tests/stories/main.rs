@@ -27,4 +27,5 @@ mod outages;
 mod races;
 mod real_clients;
 mod signup;
+mod step_up;
 mod tour;
