@@ -155,10 +155,7 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let platform = state.platform();
     let (expires_at, chosen) = check(&new, &state)?;
-    if !caller.token.may_create(new.code.as_deref(), new.max_uses) {
-        let detail = "the token's authorization_details allow another code, or fewer uses";
-        return Err(Problem::forbidden().with_detail(detail));
-    }
+    caller.token.may_create(new.code.as_deref(), new.max_uses, &state)?;
     let user = caller.user;
     let request = serde_json::to_vec(&new).map_err(|_| Problem::internal())?;
     let key = Idempotent::from_headers(&headers, &["POST /v1/referral-codes", &user.to_string()], &request)?;

@@ -119,7 +119,11 @@ pub(crate) fn describe_common_answers(openapi: &mut OpenApi) {
                      enough; `WWW-Authenticate` says which",
                     false,
                 ),
-                ("403", "The token lacks the scope, or the caller may not", false),
+                (
+                    "403",
+                    "The token lacks the scope, its authorization details allow less, or the caller may not",
+                    false,
+                ),
                 ("413", "The body is larger than 64 KiB", true),
                 ("415", "The body is not application/json", true),
                 ("500", "Something went wrong on our side", false),

@@ -10,7 +10,7 @@ use shared::dpop;
 use shared::jose::name_of;
 use utoipa::ToSchema;
 
-use crate::access::{ADMIN_SCOPE, ReadCodes, ReadReferrals, Scope, WriteCodes};
+use crate::access::{ADMIN_SCOPE, DETAILS_TYPE, ReadCodes, ReadReferrals, Scope, WriteCodes};
 use crate::state::AppState;
 
 /// Metadata of this protected resource.
@@ -23,6 +23,9 @@ pub struct ResourceMetadata {
     authorization_servers: Vec<String>,
     #[schema(example = json!(["referral-codes:read", "referral-codes:write", "referrals:read", "referrals:admin"]))]
     scopes_supported: Vec<&'static str>,
+    /// What an authorization request may ask for more closely than by scope (RFC 9396).
+    #[schema(example = json!(["referral_code"]))]
+    authorization_details_types_supported: [&'static str; 1],
     #[schema(example = json!(["header"]))]
     bearer_methods_supported: Vec<&'static str>,
     #[schema(example = "Referris referral API")]
@@ -59,6 +62,7 @@ pub async fn get(State(state): State<AppState>) -> impl IntoResponse {
         resource: config.api.public_url.to_string(),
         authorization_servers: vec![config.issuer().to_string()],
         scopes_supported: vec![ReadCodes::NAME, WriteCodes::NAME, ReadReferrals::NAME, ADMIN_SCOPE],
+        authorization_details_types_supported: [DETAILS_TYPE],
         bearer_methods_supported: vec!["header"],
         resource_name: "Referris referral API",
         resource_documentation: config.api.public_url.join("/docs/"),

@@ -1,7 +1,7 @@
 //! `GET, PATCH, DELETE /api/v1/me`: a person's own account, through our own apps.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -199,7 +199,7 @@ impl From<DbError> for Failure {
 /// See your account
 #[utoipa::path(
     get, path = "/api/v1/me", tag = "Account", operation_id = "getMe",
-    security(("oauth2" = ["account:read"]), ("bearer" = [])),
+    security(("oauth2" = ["account:read"]), ("token" = []), ("with-proof" = [])),
     responses((status = 200, description = "Your account", body = Me))
 )]
 pub async fn show(State(state): State<AppState>, caller: Caller) -> Result<Json<Me>, Failure> {
@@ -212,7 +212,7 @@ pub async fn show(State(state): State<AppState>, caller: Caller) -> Result<Json<
 /// Change your account
 #[utoipa::path(
     patch, path = "/api/v1/me", tag = "Account", operation_id = "changeMe",
-    security(("oauth2" = ["account:write"]), ("bearer" = [])),
+    security(("oauth2" = ["account:write"]), ("token" = []), ("with-proof" = [])),
     request_body = Change,
     responses(
         (status = 200, description = "Your account, changed", body = Me),
@@ -286,7 +286,7 @@ pub async fn change(
 /// accounts.
 #[utoipa::path(
     delete, path = "/api/v1/me", tag = "Account", operation_id = "deleteMe",
-    security(("oauth2" = ["account:write"]), ("bearer" = [])),
+    security(("oauth2" = ["account:write"]), ("token" = []), ("with-proof" = [])),
     responses(
         (status = 204, description = "The account is gone"),
         (status = 401, description = "The sign-in is not fresh enough: sign in again (RFC 9470)",
@@ -296,9 +296,7 @@ pub async fn change(
 pub async fn delete(State(state): State<AppState>, caller: Caller) -> Result<StatusCode, Failure> {
     may_write(&caller)?;
     let platform = &state.platform;
-    if caller.auth_time.is_none_or(|at| platform.clock.now() - at > FRESH) {
-        return Err(stale().into());
-    }
+    caller.require_fresh(platform.clock.now(), FRESH)?;
     let mut tx = platform.db.begin().await?;
     if users::by_id(&mut tx, caller.user_id).await?.is_none() {
         return Err(Challenge::Invalid.into());
@@ -311,22 +309,6 @@ pub async fn delete(State(state): State<AppState>, caller: Caller) -> Result<Sta
 fn may_write(caller: &Caller) -> Result<(), Challenge> {
     caller.require("account:write")?;
     if caller.first_party { Ok(()) } else { Err(Challenge::Forbidden("accounts are changed by our own apps only")) }
-}
-
-/// RFC 9470 §3: the token is good, the sign-in behind it too old.
-fn stale() -> Problem {
-    let challenge = format!(
-        "Bearer realm=\"referris\", error=\"insufficient_user_authentication\", \
-         error_description=\"a sign-in within the last 5 minutes is needed\", max_age=\"{}\"",
-        FRESH.num_seconds()
-    );
-    let problem =
-        Problem::new(StatusCode::UNAUTHORIZED, "insufficient-user-authentication", "The sign-in is not fresh enough")
-            .with_detail("sign in again and come back within five minutes");
-    match HeaderValue::from_str(&challenge) {
-        Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
-        Err(_) => problem,
-    }
 }
 
 type CheckRow = (String, String, Option<i64>, bool, DateTime<Utc>);

@@ -202,7 +202,12 @@ async fn a_person_sees_changes_and_deletes_their_account() {
         state.platform.clock.advance(Duration::from_secs(301));
         let stale = app.me(Method::DELETE, None).await;
         assert_eq!(stale.status, 401);
-        assert!(stale.challenge.contains("insufficient_user_authentication"), "{}", stale.challenge);
+        assert_eq!(stale.body["type"], "urn:referris:problem:insufficient-user-authentication");
+        assert_eq!(
+            stale.challenge,
+            "Bearer realm=\"referris\", error=\"insufficient_user_authentication\", \
+             error_description=\"sign in again and come back within 300 seconds\", max_age=\"300\""
+        );
         app.sign_in("ann@example.com").await;
         assert_eq!(app.me(Method::DELETE, None).await.status, 204);
         assert_eq!(app.me(Method::GET, None).await.status, 401);

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::keys::Algorithm;
+
 /// Every scope there is, in the order in which people are shown them.
 pub const SCOPES: &[&str] = &[
     "openid",
@@ -45,8 +47,8 @@ pub const SELF_SIGNED: &str = "self_signed_tls_client_auth";
 /// The types of authorization details there are (RFC 9396 §10).
 pub const AUTHORIZATION_DETAILS_TYPES: &[&str] = &["referral_code"];
 
-/// The ID token algorithms there are (RFC 7518 §3.1, RFC 8037 §3.1).
-pub const ID_TOKEN_ALGS: &[&str] = &["RS256", "ES256", "EdDSA", "PS256"];
+/// The ID token algorithms there are: those we have keys for.
+pub const ID_TOKEN_ALGS: &[&str] = &Algorithm::NAMES;
 
 /// A set of requirements that a client is held to as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

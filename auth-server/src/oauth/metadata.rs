@@ -17,6 +17,7 @@ use shared::jose::{ASYMMETRIC, name_of};
 use super::{metadata_mtls, metadata_openid};
 use crate::clients::{AUTH_METHODS, GRANT_TYPES, SCOPES, TOKEN_EXCHANGE};
 use crate::keys::Algorithm;
+use crate::locales::Locale;
 use crate::protocol::{authorization_details, request_object};
 use crate::state::AppState;
 
@@ -61,7 +62,7 @@ pub fn document(state: &AppState) -> Value {
             CoreGrantType::Extension(TOKEN_EXCHANGE.to_owned()),
         ]))
         .set_claim_types_supported(Some(vec![CoreClaimType::Normal]))
-        .set_ui_locales_supported(Some(vec![LanguageTag::new("en".into()), LanguageTag::new("ru".into())]))
+        .set_ui_locales_supported(Some(Locale::ALL.map(|locale| LanguageTag::new(locale.tag().into())).to_vec()))
         .set_request_parameter_supported(Some(true))
         .set_request_uri_parameter_supported(Some(false)))
     };
@@ -81,7 +82,7 @@ pub fn document(state: &AppState) -> Value {
         // RFC 8628 §4
         "device_authorization_endpoint": base.join("/oauth/device_authorization"),
         // RFC 9701 §7
-        "introspection_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::name),
+        "introspection_signing_alg_values_supported": Algorithm::NAMES,
         // RFC 9449 §5.1
         "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(name_of),
         // RFC 9126 §5. A request_uri that is not from there is not supported: see request_uri_parameter_supported above.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::clients::ID_TOKEN_ALGS;
+use crate::keys::Algorithm;
 use crate::protocol::authorization::openid::PROMPTS;
 use crate::protocol::authorization::response::ResponseMode;
 use crate::protocol::claims::SCOPE_CLAIMS;
@@ -18,8 +18,8 @@ pub fn add(document: &mut Map<String, Value>) {
     let members = json!({
         "response_modes_supported": ResponseMode::NAMES,
         // JARM §4
-        "authorization_signing_alg_values_supported": ID_TOKEN_ALGS,
-        "userinfo_signing_alg_values_supported": ID_TOKEN_ALGS,
+        "authorization_signing_alg_values_supported": Algorithm::NAMES,
+        "userinfo_signing_alg_values_supported": Algorithm::NAMES,
         "acr_values_supported": ACR_VALUES,
         // `wap` is taken for `page`; nobody should count on it.
         "display_values_supported": ["page", "popup", "touch"],

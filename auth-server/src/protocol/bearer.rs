@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use shared::db::DbError;
 use shared::dpop;
@@ -99,6 +99,14 @@ impl Caller {
         }
         Err(Challenge::InsufficientScope(scope.to_owned()).under(self.scheme))
     }
+
+    /// Refuses a token whose sign-in is longer ago than `max_age`, or of which nobody says when it was (RFC 9470 §3).
+    pub fn require_fresh(&self, now: DateTime<Utc>, max_age: TimeDelta) -> Result<(), Challenge> {
+        if self.auth_time.is_some_and(|at| now - at <= max_age) {
+            return Ok(());
+        }
+        Err(Challenge::StaleSignIn { max_age }.under(self.scheme))
+    }
 }
 
 /// Why a bearer token does not serve (RFC 6750 §3).
@@ -111,6 +119,10 @@ pub enum Challenge {
     Invalid,
     /// The scope that is needed.
     InsufficientScope(String),
+    /// The token is good, and the sign-in behind it too long ago (RFC 9470 §3).
+    StaleSignIn {
+        max_age: TimeDelta,
+    },
     /// The proof of the token's key is missing or no good (RFC 9449 §7.1).
     Proof,
     /// It lacks the nonce that goes with this answer (RFC 9449 §9).
@@ -163,6 +175,18 @@ impl IntoResponse for Challenge {
                 Problem::forbidden().with_detail(format!("the access token lacks the scope {scope}")),
                 format!(", error=\"insufficient_scope\", scope=\"{scope}\""),
             ),
+            Self::StaleSignIn { max_age } => {
+                let problem = Problem::new(
+                    StatusCode::UNAUTHORIZED,
+                    "insufficient-user-authentication",
+                    "The sign-in is not fresh enough",
+                );
+                let seconds = max_age.num_seconds();
+                let detail = format!("sign in again and come back within {seconds} seconds");
+                let error = described("insufficient_user_authentication");
+                let error = format!("{error}, error_description=\"{detail}\", max_age=\"{seconds}\"");
+                (problem.with_detail(detail), error)
+            }
             Self::Forbidden(reason) => return Problem::forbidden().with_detail(reason).into_response(),
             Self::Failed(problem) => return problem.into_response(),
         };

@@ -31,6 +31,7 @@ mod rfc9126_par;
 mod rfc9207_iss;
 mod rfc9396_rar;
 mod rfc9449_dpop;
+mod rfc9470_step_up;
 mod rfc9700_security;
 mod rfc9701_jwt_introspection;
 mod rp_initiated_logout;

@@ -28,4 +28,5 @@ mod races;
 mod real_clients;
 mod registration;
 mod signup;
+mod step_up;
 mod tour;

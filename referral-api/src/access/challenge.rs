@@ -20,6 +20,8 @@ pub enum Refusal {
     Invalid(&'static str),
     /// RFC 6750 §3.1 `insufficient_scope`.
     Scope(&'static str),
+    /// The same of a token whose authorization details (RFC 9396) allow less: asking for more scope would not help.
+    Details(&'static str),
     /// RFC 9449 §7.1 `invalid_dpop_proof`.
     Proof(&'static str),
     /// RFC 9449 §9 `use_dpop_nonce`.
@@ -52,6 +54,15 @@ pub fn answer(refusal: Refusal, tried: Option<Scheme>, state: &AppState) -> Prob
             Problem::new(StatusCode::FORBIDDEN, "insufficient-scope", "The access token does not allow this")
                 .with_detail(format!("this needs the scope {scope}")),
             format!(", error=\"insufficient_scope\", scope=\"{scope}\""),
+        ),
+        Refusal::Details(detail) => (
+            Problem::new(
+                StatusCode::FORBIDDEN,
+                "insufficient-authorization-details",
+                "The access token does not allow this",
+            )
+            .with_detail(detail),
+            described("insufficient_scope", detail),
         ),
         Refusal::Authentication => {
             let detail = "a more recent or stronger sign-in is needed";

@@ -5,9 +5,15 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde_json::Value;
+use shared::problem::Problem;
 use shared::referrals::code::CodeKey;
 
-const TYPE: &str = "referral_code";
+use super::AccessToken;
+use super::challenge::{Refusal, answer};
+use crate::state::AppState;
+
+/// The type of authorization details that is looked at here (`authorization_details_types_supported`).
+pub const TYPE: &str = "referral_code";
 const CODES: &str = "/v1/referral-codes";
 
 /// One element of the claim. The authorization server made sure that there is nothing else in it.
@@ -48,10 +54,14 @@ impl Details {
     }
 }
 
-impl super::AccessToken {
+impl AccessToken {
     /// May this token create such a code? Always, where it has no details: its scope was asked before.
-    pub fn may_create(&self, code: Option<&str>, max_uses: Option<i64>) -> bool {
-        self.details.as_ref().is_none_or(|details| details.allow_creating(code, max_uses))
+    pub fn may_create(&self, code: Option<&str>, max_uses: Option<i64>, state: &AppState) -> Result<(), Problem> {
+        if self.details.as_ref().is_none_or(|details| details.allow_creating(code, max_uses)) {
+            return Ok(());
+        }
+        let refusal = Refusal::Details("the authorization_details of the token allow another code, or fewer uses");
+        Err(answer(refusal, Some(self.scheme), state))
     }
 }
 

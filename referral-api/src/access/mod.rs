@@ -24,6 +24,7 @@ use crate::state::AppState;
 use challenge::{Refusal, answer};
 use presented::{Presented, presented};
 
+pub use details::TYPE as DETAILS_TYPE;
 pub use token::AccessToken;
 
 /// A scope that a route asks for.
@@ -139,12 +140,13 @@ async fn authorize<S: Scope>(
         return Err(Refusal::Invalid("the account is gone"));
     }
     let token = AccessToken::new(claims, user, presented.scheme);
-    let allowed = match (&token.details, details::Target::of(parts)) {
-        (Some(details), Some(target)) => details.allow(&target),
-        _ => token.has_scope(S::NAME),
-    };
-    if !allowed {
-        return Err(Refusal::Scope(S::NAME));
+    match (&token.details, details::Target::of(parts)) {
+        (Some(details), Some(target)) if !details.allow(&target) => {
+            return Err(Refusal::Details("the authorization_details of the token do not allow this"));
+        }
+        (Some(_), Some(_)) => {}
+        _ if !token.has_scope(S::NAME) => return Err(Refusal::Scope(S::NAME)),
+        _ => {}
     }
     if S::WRITES && token.user.is_some() {
         step_up::check(&token, state)?;

@@ -4,6 +4,7 @@
 mod bad_input;
 mod caching;
 mod codes;
+mod cors;
 mod documentation;
 mod invitations;
 mod keys;
@@ -11,6 +12,7 @@ mod lookup;
 mod pairwise;
 mod referrals;
 mod rfc8705_mtls;
+mod rfc9396_rar;
 mod rfc9449_dpop;
 mod rfc9470_step_up;
 mod rfc9728_metadata;

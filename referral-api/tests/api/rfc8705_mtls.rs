@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 use shared::http::ClientCertificate;
@@ -66,6 +66,85 @@ async fn the_header_of_a_trusted_proxy_counts_and_nobody_elses__rfc8705_3() {
         assert_refused(&ann.from("192.0.2.7:4711").create_code().await);
         assert_eq!(codes(&world).await, 0);
         assert_eq!(ann.from("10.0.0.1:4711").create_code().await.status, 201);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_route_wants_the_certificate__rfc8705_3() {
+    // Where a token is optional too: one that does not serve makes nobody anonymous.
+    for anonymous in ["false", "true"] {
+        on_each_store_with(&[("INVITATIONS__ANONYMOUS", anonymous)], |world| async move {
+            let (own, other) = (Identity::self_signed("app"), Identity::self_signed("app"));
+            let ann = bound(&world, &own).await;
+            let code = ann.showing(&own).new_code().await;
+            for caller in [ann.clone(), ann.showing(&other)] {
+                for (route, answer) in caller.everywhere(&code).await {
+                    assert_eq!(answer.error("Bearer"), "invalid_token", "{route}: {answer:?}");
+                    assert_refused(&answer);
+                }
+            }
+            assert_eq!(world.count("SELECT COUNT(*) FROM referral_codes WHERE status = 'active'").await, 1);
+            assert_eq!(world.count("SELECT COUNT(*) FROM outbox").await, 0);
+            let statuses: Vec<u16> =
+                ann.showing(&own).everywhere(&code).await.iter().map(|(_, answer)| answer.status).collect();
+            assert_eq!(statuses, [200, 200, 404, 200, 202, 409, 204]);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_proxy_hands_on_must_be_that_one_certificate__rfc8705_3__rfc9440_2_2() {
+    let settings = [("CLIENT_CERTIFICATE_HEADER", "Client-Cert"), ("TRUSTED_PROXIES", "[\"10.0.0.1/32\"]")];
+    on_each_store_with(&settings, |world| async move {
+        let (own, other) = (Identity::self_signed("app"), Identity::self_signed("app"));
+        let ann = bound(&world, &own).await.from("10.0.0.1:4711");
+        let handed_on = |identity: &Identity| format!(":{}:", STANDARD.encode(&identity.der));
+        let (good, wrong) = (handed_on(&own), handed_on(&other));
+        assert_refused(&ann.create_code().await);
+        for header in [
+            wrong.as_str(),
+            good.trim_matches(':'),
+            &format!("{good}, {wrong}"),
+            &good[..good.len() / 2],
+            "::",
+            ":AAAA:",
+            "-----BEGIN CERTIFICATE-----",
+            &thumbprint(&own),
+        ] {
+            assert_refused(&ann.with_header("client-cert", header).create_code().await);
+        }
+        // Of two nobody knows which one is the client's.
+        assert_refused(&ann.with_header("client-cert", &good).with_header("client-cert", &wrong).create_code().await);
+        assert_eq!(codes(&world).await, 0);
+        assert_eq!(ann.with_header("client-cert", &good).create_code().await.status, 201);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_thumbprint_is_compared_character_by_character__rfc8705_3_1() {
+    on_each_store(|world| async move {
+        let own = Identity::self_signed("app");
+        let ann = world.person("Ann").await;
+        let print = thumbprint(&own);
+        let hex: String = URL_SAFE_NO_PAD.decode(&print).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+        for cnf in [
+            json!({ "x5t#S256": format!("{print}=") }),
+            json!({ "x5t#S256": hex }),
+            json!({ "x5t#S256": print[..print.len() - 1] }),
+            json!({ "x5t#S256": "" }),
+            json!({ "x5t#S256": [print] }),
+            json!({ "x5t": print }),
+            json!({ "x5t#S256": print, "kid": "x" }),
+        ] {
+            let mut claims = world.claims(&ann.id().to_string(), EVERYTHING);
+            claims["cnf"] = cnf;
+            let holder = ann.with_token(&world.token(&claims)).showing(&own);
+            assert_refused(&holder.create_code().await);
+        }
+        assert_eq!(codes(&world).await, 0);
     })
     .await;
 }

@@ -167,6 +167,7 @@ async fn a_proof_that_does_not_fit_the_request_is_refused_and_nothing_is_done__r
         let ann = Holder::new(&world, &KEY).await;
         let now = world.platform.clock.timestamp();
         let issuer = world.issuer.url().to_owned();
+        let api = world.platform.config.api.public_url.as_str().to_owned();
         let changed = |name: &str, value: Value| {
             let mut claims = ann.claims("POST", CODES);
             claims[name] = value;
@@ -214,6 +215,45 @@ async fn a_proof_that_does_not_fit_the_request_is_refused_and_nothing_is_done__r
             ("somebody else's key", header(&|header| header["jwk"] = Signer::new(Algorithm::ES256).jwk())),
             ("a critical extension", header(&|header| header["crit"] = json!(["x"]))),
             ("duplicate members", duplicate),
+            ("duplicate members of the header", {
+                let key = KEY.jwk();
+                let header = format!("{{\"typ\":\"JWT\",\"typ\":\"dpop+jwt\",\"alg\":\"ES256\",\"jwk\":{key}}}");
+                KEY.sign_text(&header, &ann.claims("POST", CODES).to_string())
+            }),
+            ("nested deeply", changed("x", (0..40).fold(json!(1), |inner, _| json!([inner])))),
+            ("no key", header(&|header| drop(header.as_object_mut().unwrap().remove("jwk")))),
+            ("a key that is only named", {
+                let mut header = KEY.header("dpop+jwt");
+                header["kid"] = KEY.public_key().thumbprint().into();
+                KEY.sign(&header, &ann.claims("POST", CODES))
+            }),
+            ("a shared key", {
+                let mut header = forger.header("dpop+jwt");
+                header["jwk"] = json!({ "kty": "oct", "k": encode(b"a secret of thirty-two bytes, or more") });
+                forger.sign(&header, &ann.claims("POST", CODES))
+            }),
+            ("an algorithm that is not listed", Signer::new(Algorithm::ES384).proof(&ann.claims("POST", CODES))),
+            ("another algorithm than the key's", header(&|header| header["alg"] = "RS256".into())),
+            ("another proof's signature", {
+                let (one, other) = (ann.proof("POST", CODES), ann.proof("POST", CODES));
+                let (message, signature) = (one.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
+                format!("{message}.{signature}")
+            }),
+            ("no signature", format!("{}.", ann.proof("POST", CODES).rsplit_once('.').unwrap().0)),
+            ("five parts", format!("{}.e30.e30", ann.proof("POST", CODES))),
+            ("a method in lower case", changed("htm", json!("post"))),
+            ("a method that is no text", changed("htm", json!(["POST"]))),
+            ("another scheme", changed("htu", json!(format!("{api}{CODES}").replacen("http", "https", 1)))),
+            ("another port", changed("htu", json!(format!("http://localhost:1{CODES}")))),
+            ("a URL with credentials", changed("htu", json!(format!("{api}{CODES}").replacen("//", "//a:b@", 1)))),
+            ("a URL that is no text", changed("htu", json!([format!("{api}{CODES}")]))),
+            ("an id that is no text", changed("jti", json!(7))),
+            ("an empty id", changed("jti", json!(""))),
+            ("not valid yet", changed("nbf", json!(now + 60))),
+            ("a time before all time", changed("iat", json!(-1))),
+            ("an endless nonce", changed("nonce", json!("x".repeat(300)))),
+            ("a nonce that is no text", changed("nonce", json!(7))),
+            ("the token and not its hash", changed("ath", json!(ann.token))),
             ("a MAC", forger.sign(&symmetric, &ann.claims("POST", CODES))),
             ("padding", format!("{}==", ann.proof("POST", CODES))),
             ("oversized", changed("x", json!("x".repeat(8192)))),
@@ -365,6 +405,122 @@ async fn a_browser_may_send_proofs_and_read_nonces_from_any_origin__rfc9449_9() 
         for name in ["dpop-nonce", "www-authenticate", "location", "retry-after"] {
             assert!(exposed.contains(name), "{exposed}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_route_wants_the_proof_and_a_bearer_is_nobody_there__rfc9449_7_1__rfc9449_7_2() {
+    // Where a token is optional too: one that does not serve makes nobody anonymous.
+    for anonymous in ["false", "true"] {
+        on_each_store_with(&[("INVITATIONS__ANONYMOUS", anonymous)], |world| async move {
+            let ann = Holder::new(&world, &KEY).await;
+            let code = ann.create_code().await.text("code");
+            let unproved = ann.person.with_header("authorization", &format!("DPoP {}", ann.token));
+            for (route, answer) in unproved.everywhere(&code).await {
+                assert_refused(&answer, "invalid_dpop_proof", route);
+            }
+            for (route, answer) in ann.person.with_token(&ann.token).everywhere(&code).await {
+                assert_eq!((answer.status, answer.problem().as_str()), (401, "unauthorized"), "{route}: {answer:?}");
+                assert_eq!(
+                    (answer.error("Bearer"), answer.error("DPoP")),
+                    ("invalid_token", ""),
+                    "{route}: {answer:?}"
+                );
+            }
+            assert_eq!(world.count("SELECT COUNT(*) FROM referral_codes WHERE status = 'active'").await, 1);
+            assert_eq!(world.count("SELECT COUNT(*) FROM outbox").await, 0);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_proof_says_the_url_in_any_of_its_forms__rfc9449_4_3() {
+    on_each_store(|world| async move {
+        let ann = Holder::new(&world, &KEY).await;
+        let api = world.platform.config.api.public_url.as_str().to_owned();
+        let shouted = api.replacen("http://localhost", "HTTP://LOCALHOST", 1);
+        for url in [
+            format!("{shouted}{CODES}"),
+            format!("{api}{CODES}?limit=1"),
+            format!("{api}{CODES}#top"),
+            format!("{api}/v1/%72eferral-codes"),
+        ] {
+            let mut claims = ann.claims("GET", CODES);
+            claims["htu"] = url.as_str().into();
+            let answer = ann.with(&KEY.proof(&claims)).get(CODES).await;
+            assert_eq!(answer.status, 200, "{url}: {answer:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_id_serves_once_for_each_url_whatever_else_the_proof_says__rfc9449_11_1() {
+    on_each_store(|world| async move {
+        let ann = Holder::new(&world, &KEY).await;
+        let claims = ann.claims("GET", CODES);
+        assert_eq!(ann.with(&KEY.proof(&claims)).get(CODES).await.status, 200);
+        let mut later = claims.clone();
+        later["iat"] = (world.platform.clock.timestamp() - 1).into();
+        assert_refused(&ann.with(&KEY.proof(&later)).get(CODES).await, "invalid_dpop_proof", "another time");
+        let mut posted = claims.clone();
+        posted["htm"] = "POST".into();
+        assert_refused(&ann.with(&KEY.proof(&posted)).create_code().await, "invalid_dpop_proof", "another method");
+        assert_eq!(codes(&world).await, 0);
+        // An id is remembered with its URL and its key: somebody else's or elsewhere it is another.
+        let path = "/v1/referrers/me/referrals";
+        let mut elsewhere = ann.claims("GET", path);
+        elsewhere["jti"] = claims["jti"].clone();
+        assert_eq!(ann.with(&KEY.proof(&elsewhere)).get(path).await.status, 200);
+        let key = Signer::new(Algorithm::ES256);
+        let bob = Holder::new(&world, &key).await;
+        let mut theirs = bob.claims("GET", CODES);
+        theirs["jti"] = claims["jti"].clone();
+        assert_eq!(bob.with(&key.proof(&theirs)).get(CODES).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_back_for_a_nonce_has_used_up_nothing__rfc9449_9() {
+    on_each_store(|world| async move {
+        let ann = Holder::new(&world, &KEY).await;
+        let mut claims = ann.claims("POST", CODES);
+        let nonce = claims["nonce"].take();
+        claims.as_object_mut().unwrap().remove("nonce");
+        assert_refused(&ann.with(&KEY.proof(&claims)).create_code().await, "use_dpop_nonce", "no nonce");
+        claims["nonce"] = nonce;
+        assert_eq!(ann.with(&KEY.proof(&claims)).create_code().await.status, 201, "the same id again");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bound_token_without_the_scope_hears_so_in_its_scheme__rfc9449_7_1__rfc6750_3_1() {
+    on_each_store_with(&[("API__STEP_UP_MAX_AGE_SECONDS", "300")], |world| async move {
+        let mut ann = Holder::new(&world, &KEY).await;
+        let mut claims = world.claims(&ann.person.id().to_string(), "referral-codes:read");
+        claims["cnf"] = json!({ "jkt": KEY.public_key().thumbprint() });
+        ann.token = world.token(&claims);
+        let answer = ann.create_code().await;
+        assert_eq!((answer.status, answer.problem().as_str()), (403, "insufficient-scope"), "{answer:?}");
+        assert_eq!((answer.error("DPoP"), answer.error("Bearer")), ("insufficient_scope", ""), "{answer:?}");
+        // So does one whose details allow less (RFC 9396), and one whose sign-in is too long ago (RFC 9470).
+        claims["scope"] = EVERYTHING.into();
+        claims["authorization_details"] = json!([{ "type": "referral_code", "actions": ["read"] }]);
+        ann.token = world.token(&claims);
+        let answer = ann.create_code().await;
+        assert_eq!((answer.status, answer.problem().as_str()), (403, "insufficient-authorization-details"));
+        assert_eq!((answer.error("DPoP"), answer.error("Bearer")), ("insufficient_scope", ""), "{answer:?}");
+        claims["authorization_details"] = json!([]);
+        ann.token = world.token(&claims);
+        let answer = ann.create_code().await;
+        assert_eq!((answer.status, answer.problem().as_str()), (401, "insufficient-user-authentication"));
+        assert_eq!((answer.error("DPoP"), answer.error("Bearer")), ("insufficient_user_authentication", ""));
+        assert!(answer.challenge("DPoP").contains("max_age=\"300\""), "{answer:?}");
+        assert_eq!(codes(&world).await, 0);
     })
     .await;
 }

@@ -22,6 +22,7 @@ async fn the_metadata_names_the_issuer_the_audience_and_what_is_enforced__rfc972
                 "authorization_servers": [world.issuer.url()],
                 "scopes_supported":
                     ["referral-codes:read", "referral-codes:write", "referrals:read", "referrals:admin"],
+                "authorization_details_types_supported": ["referral_code"],
                 "bearer_methods_supported": ["header"],
                 "resource_name": "Referris referral API",
                 "resource_documentation": format!("{api}/docs/"),

@@ -167,6 +167,56 @@ async fn a_token_comes_in_one_authorization_header_and_nowhere_else__rfc6750_2()
 }
 
 #[tokio::test]
+async fn two_credentials_are_none_whatever_their_schemes__rfc6750_2__rfc9449_7_2() {
+    on_each_store(|world| async move {
+        let ann = world.person("Ann").await;
+        let token = ann.token.clone().unwrap();
+        for (one, other) in [("Bearer", "DPoP"), ("DPoP", "Bearer"), ("DPoP", "DPoP"), ("Bearer", "Basic")] {
+            let twice = world.anon().with_header("authorization", &format!("{one} {token}"));
+            let answer = twice.with_header("authorization", &format!("{other} {token}")).create_code().await;
+            assert_eq!((answer.status, answer.problem().as_str()), (400, "malformed"), "{one}, {other}: {answer:?}");
+            assert_eq!(answer.error("Bearer"), "invalid_request", "{one}, {other}");
+        }
+        // Two tokens in one header, or what is no token at all.
+        for value in [format!("Bearer {token}, Bearer {token}"), format!("Bearer {token} {token}"), "Bearer é".into()]
+        {
+            let answer = world.anon().with_header("authorization", &value).create_code().await;
+            assert!([400, 401].contains(&answer.status), "{value}: {answer:?}");
+            assert!(["invalid_request", "invalid_token"].contains(&answer.error("Bearer")), "{value}: {answer:?}");
+        }
+        assert_eq!(world.count("SELECT COUNT(*) FROM referral_codes").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_or_in_the_body_is_no_token__rfc6750_2_2__rfc6750_2_3() {
+    on_each_store(|world| async move {
+        let ann = world.person("Ann").await;
+        let token = ann.token.clone().unwrap();
+        let anon = world.anon();
+        let json = json!({ "expires_at": anon.in_days(3), "access_token": token });
+        let form = format!("access_token={token}&expires_at=2030-01-01T00%3A00%3A00Z");
+        for answer in [
+            anon.get(&format!("{CODES}?access_token={token}")).await,
+            anon.post(&format!("{CODES}?access_token={token}"), &json!({ "expires_at": anon.in_days(3) })).await,
+            anon.post(CODES, &json).await,
+            anon.form(CODES, &form).await,
+        ] {
+            // As for who sends no token at all: no error code.
+            assert_eq!((answer.status, answer.problem().as_str()), (401, "unauthorized"), "{answer:?}");
+            assert_eq!((answer.error("Bearer"), answer.error("DPoP")), ("", ""), "{answer:?}");
+        }
+        // Beside one in the header it is a member that nobody knows.
+        assert_eq!(ann.post(CODES, &json).await.pointers(), ["#/access_token"]);
+        assert_eq!(ann.get(&format!("{CODES}?access_token={token}")).await.status, 422);
+        assert_eq!(ann.form(CODES, &form).await.status, 415);
+        assert_eq!(world.count("SELECT COUNT(*) FROM referral_codes").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn each_route_wants_its_scope__rfc6750_3_1() {
     on_each_store(|world| async move {
         let ann = world.person("Ann").await;

@@ -340,13 +340,22 @@ impl Actor {
         self.send("POST", path, Some(body.to_owned())).await
     }
 
+    /// Posts a form.
+    pub async fn form(&self, path: &str, form: &str) -> Answer {
+        self.send_as("POST", path, "application/x-www-form-urlencoded", Some(form.to_owned())).await
+    }
+
     async fn send(&self, method: &str, path: &str, body: Option<String>) -> Answer {
+        self.send_as(method, path, "application/json", body).await
+    }
+
+    async fn send_as(&self, method: &str, path: &str, media_type: &str, body: Option<String>) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         if body.is_some() {
-            request = request.header("content-type", "application/json");
+            request = request.header("content-type", media_type);
         }
         for (name, value) in &self.extra {
             request = request.header(*name, value);
@@ -377,6 +386,20 @@ impl Actor {
         let answer = self.create_code().await;
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.text("code")
+    }
+
+    /// Tries every route that takes a token; `code` is the caller's. Whoever is let in deletes it, last.
+    pub async fn everywhere(&self, code: &str) -> Vec<(&'static str, Answer)> {
+        let path = format!("/v1/referral-codes/{code}");
+        vec![
+            ("list", self.get("/v1/referral-codes").await),
+            ("get", self.get(&path).await),
+            ("look up", self.look_up("nobody@example.com").await),
+            ("referrals", self.get("/v1/referrers/me/referrals").await),
+            ("invite", self.invite("nobody@example.com", "friend@example.org").await),
+            ("create", self.create_code().await),
+            ("delete", self.delete(&path).await),
+        ]
     }
 
     pub async fn look_up(&self, email: &str) -> Answer {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::registration::keys;
-use super::{each_document, list};
+use super::{MTLS, each_document, list};
 use crate::harness::Server;
 
 /// The endpoints that are asked by GET; clients post to all others.
@@ -34,10 +34,14 @@ async fn every_url_in_the_document_is_answered_at__rfc8414_2() {
         }
         assert!(walked >= 7, "{document}");
         // They are the same endpoints on another listener (RFC 8705 §5).
-        for (member, value) in document["mtls_endpoint_aliases"].as_object().into_iter().flatten() {
-            assert!(document.get(member).is_some(), "{member}");
+        let aliases = document["mtls_endpoint_aliases"].as_object().expect("aliases");
+        for (member, value) in aliases {
+            let url = document[member].as_str().unwrap_or_else(|| panic!("{member} is not in the document"));
+            let path = server.path_of(url).expect("a path");
+            assert_eq!(value.as_str(), Some(format!("{MTLS}{path}").as_str()), "{member}");
             answers(&server, member, value).await;
         }
+        assert!(aliases.contains_key("token_endpoint") && aliases.contains_key("userinfo_endpoint"), "{document}");
     })
     .await;
 }

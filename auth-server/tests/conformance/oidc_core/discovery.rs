@@ -11,8 +11,8 @@ async fn discovery_tells_what_works__oidc_discovery_3() {
         for (member, expected) in [
             ("subject_types_supported", json!(["public", "pairwise"])),
             ("id_token_signing_alg_values_supported", json!(["ES256", "RS256", "PS256", "EdDSA"])),
-            ("userinfo_signing_alg_values_supported", json!(["RS256", "ES256", "EdDSA", "PS256"])),
-            ("authorization_signing_alg_values_supported", json!(["RS256", "ES256", "EdDSA", "PS256"])),
+            ("userinfo_signing_alg_values_supported", json!(["ES256", "RS256", "PS256", "EdDSA"])),
+            ("authorization_signing_alg_values_supported", json!(["ES256", "RS256", "PS256", "EdDSA"])),
             ("acr_values_supported", json!(["urn:referris:acr:password"])),
             ("display_values_supported", json!(["page", "popup", "touch"])),
             ("claims_parameter_supported", json!(true)),

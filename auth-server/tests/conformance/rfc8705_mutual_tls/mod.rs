@@ -53,7 +53,7 @@ fn parsed(identity: &Identity) -> ClientCertificate {
 }
 
 /// The identity's public key as a client registers it.
-fn jwks(identity: &Identity) -> Value {
+pub fn jwks(identity: &Identity) -> Value {
     let raw = rcgen::PublicKeyData::der_bytes(&identity.key);
     let (x, y) = raw[1..].split_at(32);
     json!({ "keys": [{ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) }] })

@@ -185,3 +185,31 @@ async fn a_bound_token_without_the_scope_hears_so_in_its_scheme__rfc9449_7_1__rf
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_sign_in_too_long_ago_is_told_in_the_scheme_that_was_tried__rfc9449_7_1__rfc9470_3() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let holder = Holder::new(&server);
+        let app = server.own_app(|m| m.scopes = vec!["openid".into(), "account:write".into()]).await;
+        let bound = holder.tokens(&app, "openid account:write").await;
+        let bound = bound["access_token"].as_str().unwrap();
+        let scope = [("scope", "openid account:write")];
+        let free = app.tokens(&mut server.browser(), "ann@example.com", &scope).await;
+        let free = free["access_token"].as_str().unwrap();
+        server.state.platform.clock.advance(Duration::from_secs(301));
+        let before = server.rows().await;
+        let proof = holder.signer.proof(&holder.claims("DELETE", ME, Some(bound)));
+        for (scheme, answer) in [
+            ("DPoP", ask(&server, "DELETE", ME, &format!("DPoP {bound}"), &[&proof]).await),
+            ("Bearer", ask(&server, "DELETE", ME, &format!("Bearer {free}"), &[]).await),
+        ] {
+            challenged(&answer, 401, scheme, "insufficient_user_authentication");
+            let told = answer.headers.get_all("www-authenticate").iter().map(|c| c.to_str().unwrap());
+            let told: Vec<&str> = told.filter(|challenge| challenge.contains("max_age=\"300\"")).collect();
+            assert!(matches!(told[..], [one] if one.starts_with(scheme)), "{answer:?}");
+        }
+        assert_eq!(server.rows().await, before);
+    })
+    .await;
+}
