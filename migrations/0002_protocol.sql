@@ -53,7 +53,7 @@ CREATE TABLE device_authorizations (
     device_code_hash  BYTEA       NOT NULL,
     user_code_hash    BYTEA       NOT NULL,
     client_id         TEXT        NOT NULL REFERENCES clients (client_id) ON DELETE CASCADE,
-    request           JSONB       NOT NULL,               -- scope, resources, DPoP key
+    request           JSONB       NOT NULL,               -- scope, resources
     status            TEXT        NOT NULL CHECK (status IN ('pending', 'allowed', 'denied', 'used')),
     grant_id          UUID        REFERENCES grants (id) ON DELETE CASCADE,
     interval_seconds  BIGINT      NOT NULL,

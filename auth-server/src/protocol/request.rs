@@ -1,5 +1,6 @@
 //! Parameters of OAuth requests, read strictly: a duplicated parameter is refused instead of silently dropped
-//! (RFC 6749 §3.1), and one without a value counts as left out.
+//! (RFC 6749 §3.1), and one without a value counts as left out. At the authorization endpoint alone it is noted instead:
+//! there the client is told, by way of a browser (§4.1.2.1).
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -37,6 +38,8 @@ pub struct Parameters {
     /// What the connection's client showed of itself (RFC 8705).
     pub certificate: Option<ClientCertificate>,
     names: Vec<String>,
+    /// A parameter that came twice, which none has that is read as [`Parameters`] itself. It has no value here.
+    twice: Option<String>,
 }
 
 impl std::fmt::Debug for Parameters {
@@ -80,9 +83,31 @@ impl Parameters {
         &self.names
     }
 
+    /// The parameter that came twice.
+    pub fn twice(&self) -> Option<&str> {
+        self.twice.as_deref()
+    }
+
     /// The `Authorization` header.
     pub fn authorization_header(&self) -> Option<&str> {
         self.request.authorization_header()
+    }
+}
+
+/// What is wrong with a parameter that came twice.
+pub fn doubled(name: &str) -> OAuthError {
+    let name: String = name.chars().take(40).collect();
+    OAuthError::invalid_request(format!("the parameter {name} is there twice"))
+}
+
+/// The parameters of the authorization endpoint, one of which may have come twice ([`Parameters::twice`]).
+pub struct AuthorizationParameters(pub Parameters);
+
+impl<S: Send + Sync> FromRequest<S> for AuthorizationParameters {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+        Parameters::read(request, state).await.map(Self)
     }
 }
 
@@ -90,6 +115,16 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
     type Rejection = OAuthError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+        let read = Self::read(request, state).await?;
+        match &read.twice {
+            None => Ok(read),
+            Some(name) => Err(doubled(name)),
+        }
+    }
+}
+
+impl Parameters {
+    async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self, OAuthError> {
         let (parts, body) = request.into_parts();
         let from_body = parts.method == Method::POST;
         let dpop = parts.headers.get_all("dpop").iter();
@@ -113,6 +148,7 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
         }
         let mut seen = HashSet::new();
         let mut names = vec![];
+        let mut twice = None;
         let (mut resource, mut audience) = (vec![], vec![]);
         for (name, value) in form_urlencoded::parse(if from_body { &bytes } else { query.as_bytes() }) {
             // No specification has a use for it, and PostgreSQL can't store it.
@@ -124,8 +160,7 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
             } else if name == "audience" {
                 audience.push(value.into_owned());
             } else if !seen.insert(name.clone()) {
-                let name: String = name.chars().take(40).collect();
-                return Err(OAuthError::invalid_request(format!("the parameter {name} is there twice")));
+                twice.get_or_insert(name.into_owned());
             } else {
                 names.push(name.into_owned());
             }
@@ -133,9 +168,9 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
         let request = OAuthRequest::from_request(Request::from_parts(parts, Body::from(bytes)), state)
             .await
             .map_err(|_| OAuthError::invalid_request("there is more than one Authorization header"))?;
-        let read = Self { request, from_body, resource, audience, dpop, method, path, certificate, names };
+        let mut read = Self { request, from_body, resource, audience, dpop, method, path, certificate, names, twice };
         if read.audience.len() > 1 && read.get("grant_type").as_deref() != Some(TOKEN_EXCHANGE) {
-            return Err(OAuthError::invalid_request("the parameter audience is there twice"));
+            read.twice.get_or_insert("audience".to_owned());
         }
         Ok(read)
     }
@@ -258,6 +293,18 @@ mod tests {
         assert_eq!(parameters.resource, ["a", "b"]);
         assert_eq!(parameters.get("scope"), None);
         assert_eq!(parameters.get("code").as_deref(), Some("x"));
+    }
+
+    #[tokio::test]
+    async fn at_the_authorization_endpoint_it_is_noted_and_has_no_value__rfc6749_4_1_2_1() {
+        let request = form().body(Body::from("state=a&scope=x&state=b&scope=y&nonce=n")).unwrap();
+        let AuthorizationParameters(parameters) = AuthorizationParameters::from_request(request, &()).await.unwrap();
+        assert_eq!(parameters.twice(), Some("state"));
+        assert_eq!((parameters.get("state"), parameters.get("scope")), (None, None));
+        assert_eq!(parameters.get("nonce").as_deref(), Some("n"));
+        // What can't be read at all is refused as everywhere.
+        let request = form().uri("/oauth/authorize?state=a").body(Body::from("scope=x")).unwrap();
+        assert!(AuthorizationParameters::from_request(request, &()).await.is_err());
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use shared::config::Config;
 use super::Fault;
 use crate::clients::metadata::{AUTH_METHODS, GRANT_TYPES, SCOPES, TOKEN_EXCHANGE};
 use crate::clients::{NewClient, Origin, mtls_auth_methods};
+use crate::protocol::authorization::response::ResponseMode;
 use crate::protocol::authorization_details::TYPES;
 
 /// The grants that a client nobody vouched for may use. A password is typed into our own apps only, and whoever asserts
@@ -25,6 +26,7 @@ pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
     known("scope", "scope", &metadata.scopes, SCOPES)?;
     let types = &metadata.authorization_details_types;
     known("authorization_details_types", "type of authorization details", types, TYPES)?;
+    known("response_modes", "response mode", &metadata.response_modes, &ResponseMode::NAMES)?;
     known("token_endpoint_auth_method", "auth method", std::slice::from_ref(method), &auth_methods)?;
 
     let has = |grant: &str| metadata.grant_types.iter().any(|g| g == grant);

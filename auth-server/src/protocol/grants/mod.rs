@@ -26,7 +26,7 @@ use sqlx::types::Json;
 
 use super::binding::Confirmation;
 use super::claims::RequestedClaims;
-use crate::clients::{Client, SCOPES};
+use crate::clients::{Client, OFFLINE_ACCESS, SCOPES};
 
 pub use codes::{Codes, peek_code};
 pub use refresh_tokens::RefreshTokens;
@@ -149,6 +149,14 @@ pub fn to_oxide(
 /// Does this client get refresh tokens?
 pub fn refreshes(client: &Client) -> bool {
     client.may_use("refresh_token")
+}
+
+/// Takes `offline_access` out of the scope of a client that gets no refresh token: it asks for one, and is ignored where
+/// there is none to be had (OpenID Connect Core §11). Nobody is to consent to what does not come.
+pub fn ignore_offline_access(client: &Client, scope: &mut Vec<String>) {
+    if !refreshes(client) {
+        scope.retain(|scope| scope != OFFLINE_ACCESS);
+    }
 }
 
 /// Adds a grant's row. One that can't be refreshed is only kept until its last access token has expired, and for as long
