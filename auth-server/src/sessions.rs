@@ -130,11 +130,14 @@ pub async fn sign_in(
         tx.commit().await?;
         state.outside.wake();
     }
+    let same = before.filter(|before| before.user_id == user_id).map(|before| before.sid);
     let signed_in = SignedIn {
         user_id,
-        sid: before
-            .filter(|before| before.user_id == user_id)
-            .map_or_else(|| SessionId::new(&platform.random, &platform.clock), |before| before.sid),
+        // Not that of one that has just ended, of which the cache still tells: it is on the list of revocations.
+        sid: match same {
+            Some(sid) if is_there(platform, sid).await? => sid,
+            _ => SessionId::new(&platform.random, &platform.clock),
+        },
         auth_time: platform.clock.now(),
         acr: acr.to_owned(),
         amr: amr.iter().map(|&method| method.to_owned()).collect(),
@@ -170,6 +173,25 @@ pub async fn sign_out(session: &Session, state: &AppState) -> Result<Vec<Relying
         session.flush().await.map_err(session_error)?;
     }
     Ok(parties)
+}
+
+async fn is_there(platform: &Platform, sid: SessionId) -> Result<bool, DbError> {
+    let mut tx = platform.db.begin().await?;
+    let there = hold(&mut tx, platform, sid).await?;
+    tx.commit().await?;
+    Ok(there)
+}
+
+/// Is this session still there? Then it stays until the caller's transaction is over: ending it waits for that, and finds
+/// what was granted in it.
+pub async fn hold(tx: &mut Tx, platform: &Platform, sid: SessionId) -> Result<bool, DbError> {
+    let held = execute!(
+        tx,
+        "UPDATE browser_sessions SET expires_at = expires_at WHERE sid = $1 AND expires_at > $2",
+        sid,
+        platform.clock.now()
+    )?;
+    Ok(held > 0)
 }
 
 /// Ends a session in the caller's transaction: its row, the access tokens that carry its `sid`, and the grants made in

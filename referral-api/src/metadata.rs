@@ -33,8 +33,8 @@ pub struct ResourceMetadata {
     #[schema(example = "https://api.example.com/docs/")]
     resource_documentation: String,
     /// What DPoP proofs may be signed with (RFC 9449).
-    #[schema(example = json!(["ES256", "EdDSA", "PS256", "RS256"]))]
-    dpop_signing_alg_values_supported: [&'static str; 4],
+    #[schema(example = json!(["ES256", "EdDSA", "PS256"]))]
+    dpop_signing_alg_values_supported: [&'static str; 3],
     /// Must every access token be bound to a DPoP key?
     #[schema(example = false)]
     dpop_bound_access_tokens_required: bool,

@@ -9,6 +9,7 @@ use jsonwebtoken::Algorithm;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::jose::FAPI;
 use crate::jose::jwk::{JwkError, PublicKey};
 use crate::jose::jwt::{ClaimError, JwtError, Unverified};
 use crate::platform::Platform;
@@ -20,8 +21,10 @@ pub const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// The answer's header that carries the nonce for the next proof (RFC 9449 §8.1).
 pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// What proofs may be signed with: `dpop_signing_alg_values_supported`.
-pub const ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256];
+/// What proofs may be signed with: `dpop_signing_alg_values_supported`. What FAPI 2.0 (Security Profile §5.4.1) allows, and
+/// that for every client: a protected resource can't tell by a token whose client is held to the profile, and a proof's key
+/// is made for proofs, so that nobody has an old one to keep.
+pub const ALGORITHMS: [Algorithm; 3] = FAPI;
 
 /// Room for an RSA key of 4096 bits in the header and a signature by it.
 const LONGEST: usize = 8192;
@@ -70,8 +73,8 @@ pub struct Proof {
     /// Seconds since the epoch.
     pub iat: i64,
     pub nonce: Option<String>,
-    /// What it was made for, normalised.
-    url: String,
+    /// What it was made for, normalised: it is told apart from others by that, too (§11.1).
+    pub url: String,
 }
 
 impl Proof {

@@ -98,7 +98,7 @@ pub fn parse(members: &Map<String, Value>, base: ClientMetadata, unknown: Unknow
         )*};
     }
     each!(urls: redirect_uris post_logout_redirect_uris);
-    each!(words: default_acr_values contacts authorization_details_types);
+    each!(words: default_acr_values contacts authorization_details_types response_modes);
     each!(url: jwks_uri sector_identifier_uri initiate_login_uri backchannel_logout_uri frontchannel_logout_uri
         client_uri logo_uri policy_uri tos_uri tls_client_auth_subject_dn tls_client_auth_san_uri);
     each!(word: token_endpoint_auth_method id_token_signed_response_alg token_endpoint_auth_signing_alg userinfo_signed_response_alg request_object_signing_alg

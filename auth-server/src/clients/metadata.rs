@@ -12,7 +12,7 @@ pub const SCOPES: &[&str] = &[
     "email",
     "address",
     "phone",
-    "offline_access",
+    OFFLINE_ACCESS,
     "account:read",
     "account:write",
     "referral-codes:read",
@@ -20,6 +20,9 @@ pub const SCOPES: &[&str] = &[
     "referrals:read",
     "referrals:admin",
 ];
+
+/// The scope that asks for access while the person is away (OpenID Connect Core §11).
+pub const OFFLINE_ACCESS: &str = "offline_access";
 
 /// The grants there are, by their registered names.
 pub const GRANT_TYPES: &[&str] =
@@ -106,7 +109,7 @@ pub struct ClientMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initiate_login_uri: Option<String>,
 
-    // Requests and answers (RFC 9101 §10.5, RFC 9126 §6, JARM §3, RFC 9701 §6).
+    // Requests and answers (RFC 9101 §10.5, RFC 9126 §6, JARM §3, RFC 9701 §6, FAPI 2.0 Message Signing §5.3.3).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_object_signing_alg: Option<String>,
     #[serde(skip_serializing_if = "is_false")]
@@ -117,6 +120,9 @@ pub struct ClientMetadata {
     pub authorization_signed_response_alg: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub introspection_signed_response_alg: Option<String>,
+    /// The response modes it may ask for; empty: any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub response_modes: Vec<String>,
     /// RFC 9396 §10.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authorization_details_types: Vec<String>,
@@ -198,6 +204,7 @@ impl Default for ClientMetadata {
             require_pushed_authorization_requests: false,
             authorization_signed_response_alg: None,
             introspection_signed_response_alg: None,
+            response_modes: vec![],
             authorization_details_types: vec![],
             dpop_bound_access_tokens: false,
             tls_client_certificate_bound_access_tokens: false,

@@ -24,12 +24,14 @@ use shared::{Platform, audit, execute, fetch_all, fetch_optional};
 use sqlx::types::Json;
 use url::Url;
 
+use crate::keys::Algorithm;
+
 pub use check::{Fault, check_redirect_uri, inferred_application_type, is_loopback, mtls_auth_methods};
 pub use documents::NotNow;
 pub use members::{Requested, Unknown, describe, parse};
 pub use metadata::{
     AUTH_METHODS, AUTHORIZATION_DETAILS_TYPES, ClientMetadata, DEVICE_CODE, GRANT_TYPES, ID_TOKEN_ALGS, JWT_BEARER,
-    Profile, SCOPES, SELF_SIGNED, SubjectType, TLS_CLIENT_AUTH, TOKEN_EXCHANGE,
+    OFFLINE_ACCESS, Profile, SCOPES, SELF_SIGNED, SubjectType, TLS_CLIENT_AUTH, TOKEN_EXCHANGE,
 };
 
 use check::{check, sector};
@@ -114,7 +116,19 @@ impl Client {
         self.metadata.require_signed_request_object || self.is_fapi2()
     }
 
-    /// How long its codes may live at most, in seconds: RFC 6749 §4.1.2, FAPI 2.0 Security Profile §5.3.2.2.
+    /// Must its authorization responses be signed (FAPI 2.0 Message Signing §5.4.1)?
+    pub fn requires_signed_response(&self) -> bool {
+        self.is_fapi2()
+    }
+
+    /// What an answer to it is signed with: the algorithm that it registered for such answers, or RS256, the default of
+    /// the specifications of each (JARM §3, RFC 9701 §6). FAPI 2.0 has no RS256 (Security Profile §5.4.1).
+    pub fn response_algorithm(&self, registered: Option<&str>) -> Algorithm {
+        let default = if self.is_fapi2() { Algorithm::Es256 } else { Algorithm::Rs256 };
+        registered.and_then(Algorithm::named).unwrap_or(default)
+    }
+
+    /// How long its codes may live at most, in seconds: RFC 6749 §4.1.2, FAPI 2.0 Security Profile §5.3.2.1.
     pub fn longest_code(&self) -> i64 {
         if self.is_fapi2() { 60 } else { 600 }
     }

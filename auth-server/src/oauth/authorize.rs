@@ -22,8 +22,8 @@ use crate::protocol::authorization::{
     self as pending, Channel, Loaded, Next, Pending, Refusal, ValidatedRequest, gone, redirect,
 };
 use crate::protocol::client_auth;
-use crate::protocol::error::{Code, OAuthError};
-use crate::protocol::request::Parameters;
+use crate::protocol::error::OAuthError;
+use crate::protocol::request::{AuthorizationParameters, Parameters};
 use crate::sessions::{self, SignedIn};
 use crate::state::AppState;
 
@@ -33,7 +33,7 @@ pub async fn authorize(
     ip: ClientIp,
     page: Page,
     session: Session,
-    parameters: Result<Parameters, OAuthError>,
+    parameters: Result<AuthorizationParameters, OAuthError>,
 ) -> Response {
     let per_minute = state.platform.config.limits.authorizations_per_minute;
     let window = Duration::from_secs(60);
@@ -41,7 +41,7 @@ pub async fn authorize(
         return page::oauth(&page, &OAuthError::too_many_requests(limited.retry_after));
     }
     let parameters = match parameters {
-        Ok(parameters) => parameters,
+        Ok(AuthorizationParameters(parameters)) => parameters,
         Err(error) => return page::oauth(&page, &error),
     };
     if let Err(error) = client_auth::meet(&state, &ip, &parameters).await {
@@ -128,34 +128,20 @@ async fn proceed(
     signed_in: Option<SignedIn>,
 ) -> Response {
     let since = kept.as_ref().map(|pending| pending.created_at);
-    let next = match pending::next(state, &client, &request, since, signed_in.as_ref()).await {
-        Ok(next) => next,
+    let ask = match pending::next(state, &client, &request, since, signed_in.as_ref()).await {
+        Ok(Next::Ask(ask)) => ask,
+        Ok(Next::Issue(signed_in)) => {
+            return deliver(page, pending::issue(state, &client, &request, kept.as_ref(), signed_in).await);
+        }
+        Ok(Next::Refuse(error)) => {
+            return deliver(page, pending::refuse(state, &client, &request, kept.as_ref(), &error).await);
+        }
         Err(error) => return page::oauth(page, &error.into()),
     };
-    if let (Next::Issue, Some(signed_in)) = (&next, &signed_in) {
-        return deliver(page, pending::issue(state, &client, &request, kept.as_ref(), signed_in).await);
-    }
-    if let Next::Refuse(error) = &next {
-        let answer = match kept {
-            Some(pending) => pending::refuse(state, pending, error).await,
-            None => request.return_address().refuse(state, &client, error),
-        };
-        return deliver(page, answer);
-    }
-    // The client asked that nobody be asked anything (OpenID Connect Core §3.1.2.6).
+    // The client asked that nobody be asked anything.
     if request.is_silent() {
-        let error = match next {
-            Next::SignIn | Next::SignUp => {
-                OAuthError::new(Code::LoginRequired, "nobody is signed in, or somebody else, or too long ago")
-            }
-            Next::Consent => OAuthError::new(Code::ConsentRequired, "the person has not consented yet"),
-            Next::Issue | Next::Refuse(_) => OAuthError::new(Code::InteractionRequired, "the person must be asked"),
-        };
-        let answer = match kept {
-            Some(pending) => pending::refuse(state, pending, &error).await,
-            None => request.return_address().refuse(state, &client, &error),
-        };
-        return deliver(page, answer);
+        let error = ask.cannot_be_asked();
+        return deliver(page, pending::refuse(state, &client, &request, kept.as_ref(), &error).await);
     }
     let pending = match kept {
         Some(pending) => pending,
@@ -164,9 +150,5 @@ async fn proceed(
             Err(error) => return page::oauth(page, &error.into()),
         },
     };
-    redirect(&match next {
-        Next::SignUp => format!("/signup?request={}", pending.id),
-        Next::Consent => format!("/consent?request={}", pending.id),
-        Next::SignIn | Next::Issue | Next::Refuse(_) => format!("/login?request={}", pending.id),
-    })
+    redirect(&format!("{}?request={}", ask.page(), pending.id))
 }

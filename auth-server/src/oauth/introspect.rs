@@ -13,7 +13,6 @@ use shared::secret::PlainToken;
 use sqlx::types::Json as Column;
 
 use crate::clients::Client;
-use crate::keys::Algorithm;
 use crate::protocol::binding::Confirmation;
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::grants::{GrantDetails, sector_of};
@@ -75,8 +74,7 @@ fn named(headers: &HeaderMap, wanted: &str) -> Option<f32> {
 /// for an access token.
 fn signed(state: &AppState, client: &Client, answer: &Value) -> Result<Response, OAuthError> {
     let now = state.platform.clock.now();
-    let registered = client.metadata.introspection_signed_response_alg.as_deref();
-    let algorithm = registered.and_then(Algorithm::named).unwrap_or(Algorithm::Rs256);
+    let algorithm = client.response_algorithm(client.metadata.introspection_signed_response_alg.as_deref());
     let claims = json!({
         "iss": state.issuer(),
         "aud": client.client_id,

@@ -120,8 +120,11 @@ async fn push(
         }
         request.dpop_jkt = Some(jkt);
     }
+    // Pushed once: what is kept needs its object no more.
+    let object = request.object.take().map(|object| object.proof(&client));
     let mut tx = state.platform.db.begin().await?;
     proofs::consume(&mut tx, used).await?;
+    proofs::consume(&mut tx, object.as_slice()).await?;
     let request_uri = pushed_requests::push(&mut tx, state, &client, &request).await?;
     tx.commit().await?;
     Ok(Pushed { request_uri, expires_in: LIFETIME })

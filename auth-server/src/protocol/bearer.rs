@@ -2,9 +2,10 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
+use oxide_auth_axum::OAuthResource;
 use serde_json::Value;
 use shared::db::DbError;
 use shared::dpop;
@@ -209,13 +210,8 @@ impl IntoResponse for Challenge {
 }
 
 /// The one token of the one `Authorization` header.
-fn presented(headers: &HeaderMap) -> Result<(Scheme, &str), Challenge> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or(Challenge::Missing)?;
-    if values.next().is_some() {
-        return Err(Challenge::Malformed);
-    }
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Challenge::Malformed)?;
+fn presented(header: Option<&str>) -> Result<(Scheme, &str), Challenge> {
+    let (scheme, token) = header.ok_or(Challenge::Missing)?.split_once(' ').ok_or(Challenge::Malformed)?;
     let scheme = if scheme.eq_ignore_ascii_case("bearer") {
         Scheme::Bearer
     } else if scheme.eq_ignore_ascii_case("dpop") {
@@ -256,7 +252,9 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Challenge;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Challenge> {
-        let (scheme, token) = presented(&parts.headers)?;
+        // Two headers are one too many.
+        let resource = OAuthResource::from_request_parts(parts, state).await.map_err(|_| Challenge::Malformed)?;
+        let (scheme, token) = presented(resource.authorization_header())?;
         caller(state, parts, scheme, token).await.map_err(|challenge| challenge.under(scheme))
     }
 }

@@ -45,8 +45,9 @@ pub fn proved_key(state: &AppState, parameters: &Parameters) -> Result<Option<Pr
         DateTime::from_timestamp(proof.iat + MAX_AGE + 1, 0).ok_or_else(|| refused(&ProofError::FromTheFuture))?;
     let used =
         OAuthError::new(Code::InvalidDpopProof, "this DPoP proof was used before; make a new one for each request");
-    let jti = proof.jti.as_str();
-    Ok(Some(ProvedKey { proof: UsedProof::new("dpop", &proof.jkt, jti, until, used), jkt: proof.jkt }))
+    // In the context of the URL (§11.1): who counts its proofs by endpoint may write the same `jti` for another one.
+    let context = format!("{}\n{}", proof.jkt, proof.url);
+    Ok(Some(ProvedKey { proof: UsedProof::new("dpop", &context, &proof.jti, until, used), jkt: proof.jkt }))
 }
 
 fn refused(error: &ProofError) -> OAuthError {

@@ -31,12 +31,10 @@ pub enum Code {
     LoginRequired,
     ConsentRequired,
     InteractionRequired,
-    RequestNotSupported,
     RequestUriNotSupported,
     RegistrationNotSupported,
     InvalidRequestUri,
     InvalidRequestObject,
-    AccountSelectionRequired,
     // OpenID Connect Unmet Authentication Requirements 1.0 §2
     UnmetAuthenticationRequirements,
     // RFC 9449 §5 and §8
@@ -75,12 +73,10 @@ impl Code {
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::InteractionRequired => "interaction_required",
-            Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
             Self::InvalidRequestUri => "invalid_request_uri",
             Self::InvalidRequestObject => "invalid_request_object",
-            Self::AccountSelectionRequired => "account_selection_required",
             Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
@@ -167,6 +163,11 @@ impl OAuthError {
     /// Come again after `retry_after`.
     pub fn temporarily_unavailable(description: &str, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(Code::TemporarilyUnavailable, description) }
+    }
+
+    /// The keys that a client's signature would be verified with can't be had: that says nothing against the client.
+    pub fn keys_unavailable() -> Self {
+        Self::temporarily_unavailable("the client's keys can't be fetched just now", Duration::from_secs(5))
     }
 
     /// Too many tries (RFC 6585 §4).

@@ -21,8 +21,11 @@ pub struct Hint {
     pub sid: Option<String>,
 }
 
+/// How far the clock of another instance of ours may be ahead, in seconds.
+const LEEWAY: i64 = 10;
+
 /// Reads a hint. Its expiry does not matter, and neither does that its key is published no more. `None` for anything
-/// but an ID token that we issued to one client.
+/// but an ID token that we issued to one client, before now.
 pub async fn verify(state: &AppState, token: &str) -> Result<Option<Hint>, DbError> {
     let Ok(token) = Unverified::parse(token, MAX_LENGTH) else { return Ok(None) };
     // ID tokens have no type of their own. What has one (access tokens, logout tokens) is something else, though the
@@ -32,11 +35,14 @@ pub async fn verify(state: &AppState, token: &str) -> Result<Option<Hint>, DbErr
     }
     let Some(kid) = token.kid() else { return Ok(None) };
     let Some(jwk) = state.keys.ever_published(&state.platform, kid).await? else { return Ok(None) };
+    let now = state.platform.clock.timestamp();
     Ok(PublicKey::parse(&jwk).ok().and_then(|key| {
         let verified = token.verify_with(&key, &ASYMMETRIC).ok()?;
         // Nor is a signed answer of the userinfo endpoint one, or a signed authorization response.
         verified.timestamp("exp").ok()??;
-        verified.timestamp("iat").ok()??;
+        if verified.timestamp("iat").ok()?? > now + LEEWAY {
+            return None;
+        }
         let [client_id] = <[String; 1]>::try_from(verified.audience().ok()?).ok()?;
         if verified.required("iss").ok()? != state.issuer() {
             return None;

@@ -1,14 +1,16 @@
 //! Parameters of OAuth requests, read strictly: a duplicated parameter is refused instead of silently dropped
-//! (RFC 6749 §3.1), and one without a value counts as left out.
+//! (RFC 6749 §3.1), and one without a value counts as left out. At the authorization endpoint alone it is noted instead:
+//! there the client is told, by way of a browser (§4.1.2.1).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use axum::body::to_bytes;
-use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, Method, header};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::{Method, header};
 use oxide_auth::code_grant::{accesstoken, authorization, client_credentials, refresh};
+use oxide_auth_axum::{OAuthRequest, OAuthResource};
 use shared::http::ClientCertificate;
 use url::form_urlencoded;
 
@@ -23,7 +25,8 @@ const MAX_LENGTH: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct Parameters {
     values: HashMap<String, String>,
-    authorization: Option<String>,
+    /// The `Authorization` header, as oxide-auth reads it: one at most.
+    request: OAuthRequest,
     /// `resource` may be repeated (RFC 8707 §2).
     pub resource: Vec<String>,
     /// So may `audience`, in a token exchange alone (RFC 8693 §2.1).
@@ -35,6 +38,8 @@ pub struct Parameters {
     pub path: String,
     /// What the connection's client showed of itself (RFC 8705).
     pub certificate: Option<ClientCertificate>,
+    /// A parameter that came twice, which none has that is read as [`Parameters`] itself. It has no value here.
+    twice: Option<String>,
 }
 
 impl std::fmt::Debug for Parameters {
@@ -65,16 +70,17 @@ impl Parameters {
     ) -> Result<Self, OAuthError> {
         let mut read = Self {
             values: HashMap::new(),
-            authorization: None,
+            request: OAuthRequest::default(),
             resource: vec![],
             audience: vec![],
             dpop: self.dpop.clone(),
             method: self.method.clone(),
             path: self.path.clone(),
             certificate: self.certificate.clone(),
+            twice: None,
         };
         read.take(parameters.into_iter().map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))))?;
-        Ok(read)
+        read.once()
     }
 
     /// Every parameter but `resource` and `audience`, by name, in no particular order.
@@ -82,9 +88,14 @@ impl Parameters {
         self.values.keys().map(String::as_str)
     }
 
+    /// The parameter that came twice.
+    pub fn twice(&self) -> Option<&str> {
+        self.twice.as_deref()
+    }
+
     /// The `Authorization` header.
     pub fn authorization_header(&self) -> Option<&str> {
-        self.authorization.as_deref()
+        self.request.authorization_header()
     }
 
     fn take<'a>(&mut self, parameters: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Result<(), OAuthError> {
@@ -100,36 +111,72 @@ impl Parameters {
                     Entry::Vacant(place) => {
                         place.insert(value.into_owned());
                     }
-                    Entry::Occupied(taken) => {
-                        let name: String = taken.key().chars().take(40).collect();
-                        return Err(OAuthError::invalid_request(format!("the parameter {name} is there twice")));
+                    Entry::Occupied(mut taken) => {
+                        self.twice.get_or_insert_with(|| taken.key().clone());
+                        // Nobody knows which of the two is meant.
+                        taken.get_mut().clear();
                     }
                 },
             }
         }
         if self.audience.len() > 1 && self.get("grant_type").as_deref() != Some(TOKEN_EXCHANGE) {
-            return Err(OAuthError::invalid_request("the parameter audience is there twice"));
+            self.twice.get_or_insert("audience".to_owned());
         }
         Ok(())
+    }
+
+    /// Itself, where no parameter came twice.
+    fn once(self) -> Result<Self, OAuthError> {
+        match &self.twice {
+            None => Ok(self),
+            Some(name) => Err(doubled(name)),
+        }
+    }
+}
+
+/// What is wrong with a parameter that came twice.
+pub fn doubled(name: &str) -> OAuthError {
+    let name: String = name.chars().take(40).collect();
+    OAuthError::invalid_request(format!("the parameter {name} is there twice"))
+}
+
+/// The parameters of the authorization endpoint, one of which may have come twice ([`Parameters::twice`]).
+pub struct AuthorizationParameters(pub Parameters);
+
+impl<S: Send + Sync> FromRequest<S> for AuthorizationParameters {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+        Parameters::read(request, state).await.map(Self)
     }
 }
 
 impl<S: Send + Sync> FromRequest<S> for Parameters {
     type Rejection = OAuthError;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, OAuthError> {
-        let (parts, body) = request.into_parts();
+    async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+        Self::read(request, state).await?.once()
+    }
+}
+
+impl Parameters {
+    async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self, OAuthError> {
+        let (mut parts, body) = request.into_parts();
+        let header = OAuthResource::from_request_parts(&mut parts, state)
+            .await
+            .map_err(|_| OAuthError::invalid_request("there is more than one Authorization header"))?;
         let dpop = parts.headers.get_all("dpop").iter();
         let dpop = dpop.map(|proof| String::from_utf8_lossy(proof.as_bytes()).into_owned()).collect();
         let mut read = Self {
             values: HashMap::new(),
-            authorization: authorization(&parts.headers)?,
+            request: header.into(),
             resource: vec![],
             audience: vec![],
             dpop,
             path: parts.uri.path().to_owned(),
             certificate: parts.extensions.get().cloned(),
             method: parts.method,
+            twice: None,
         };
         let query = parts.uri.query().unwrap_or_default();
         if read.method == Method::POST {
@@ -150,17 +197,6 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
             read.take(form_urlencoded::parse(query.as_bytes()))?;
         }
         Ok(read)
-    }
-}
-
-/// The one `Authorization` header.
-fn authorization(headers: &HeaderMap) -> Result<Option<String>, OAuthError> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    match (value.to_str(), values.next()) {
-        (Ok(text), None) => Ok(Some(text.to_owned())),
-        (_, Some(_)) => Err(OAuthError::invalid_request("there is more than one Authorization header")),
-        (Err(_), None) => Err(OAuthError::invalid_request("the Authorization header is not ASCII")),
     }
 }
 
@@ -283,6 +319,18 @@ mod tests {
         assert_eq!(parameters.resource, ["a", "b"]);
         assert_eq!(parameters.get("scope"), None);
         assert_eq!(parameters.get("code").as_deref(), Some("x"));
+    }
+
+    #[tokio::test]
+    async fn at_the_authorization_endpoint_it_is_noted_and_has_no_value__rfc6749_4_1_2_1() {
+        let request = form().body(Body::from("state=a&scope=x&state=b&scope=y&nonce=n")).unwrap();
+        let AuthorizationParameters(parameters) = AuthorizationParameters::from_request(request, &()).await.unwrap();
+        assert_eq!(parameters.twice(), Some("state"));
+        assert_eq!((parameters.get("state"), parameters.get("scope")), (None, None));
+        assert_eq!(parameters.get("nonce").as_deref(), Some("n"));
+        // What can't be read at all is refused as everywhere.
+        let request = form().uri("/oauth/authorize?state=a").body(Body::from("scope=x")).unwrap();
+        assert!(AuthorizationParameters::from_request(request, &()).await.is_err());
     }
 
     #[tokio::test]

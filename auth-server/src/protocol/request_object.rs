@@ -2,14 +2,16 @@
 //! what is fetched from a `request_uri` of the client's own is not supported.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::Algorithm;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::jose::jwt::{ClaimError, Unverified, Verified};
 use shared::jose::{self, ASYMMETRIC, FAPI};
 
 use super::error::{Code, OAuthError};
+use super::proofs::UsedProof;
 use super::request::Parameters;
 use crate::clients::Client;
 use crate::clients::keys::{ClientKeysError, NotSigned, verify_signed};
@@ -27,12 +29,67 @@ const FAPI_LIFETIME: i64 = 3600;
 /// Claims of the JWT itself (RFC 7519 §4.1), which are no parameters.
 const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
+/// The longest `jti`, in bytes.
+const LONGEST_JTI: usize = 256;
+
+/// For how long the `jti` of an object without `exp` is remembered, which would have to be for ever.
+const REMEMBERED: TimeDelta = TimeDelta::days(365);
+
+/// The parameters that the authorization endpoint reads.
+const PARAMETERS: [&str; 21] = [
+    "acr_values",
+    "authorization_details",
+    "claims",
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "display",
+    "dpop_jkt",
+    "id_token_hint",
+    "login_hint",
+    "max_age",
+    "nonce",
+    "prompt",
+    "redirect_uri",
+    "registration",
+    "resource",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+    "ui_locales",
+];
+
 /// What request objects may be signed with: `request_object_signing_alg_values_supported`.
 pub fn algorithms() -> Vec<&'static str> {
     ASYMMETRIC.into_iter().map(jose::name_of).collect()
 }
 
-/// The parameters of the request object, when the request has one; they replace all others (RFC 9101 §6.3).
+/// What a request object said.
+pub struct Opened {
+    /// They replace all others (RFC 9101 §6.3).
+    pub parameters: Parameters,
+    pub single_use: Option<SingleUse>,
+}
+
+/// A request object with a `jti`: it serves once (RFC 7519 §4.1.7). At the pushed authorization request endpoint it is
+/// used up by being pushed; in the browser, where a page may be loaded again, by the code that comes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SingleUse {
+    jti: String,
+    /// When it expires by itself.
+    until: DateTime<Utc>,
+}
+
+impl SingleUse {
+    /// What is to be written down when it is used.
+    pub fn proof(&self, client: &Client) -> UsedProof {
+        let used = refused("it was used before; sign a new one for each request");
+        UsedProof::new("request-object", client.client_id.as_str(), &self.jti, self.until, used)
+    }
+}
+
+/// The request object, when the request has one.
 ///
 /// # Errors
 /// `invalid_request_object` whatever is wrong with it, and `invalid_request` when there is none and must be.
@@ -40,7 +97,7 @@ pub async fn open(
     state: &AppState,
     client: &Arc<Client>,
     parameters: &Parameters,
-) -> Result<Option<Parameters>, OAuthError> {
+) -> Result<Option<Opened>, OAuthError> {
     let Some(object) = parameters.get("request") else {
         if client.requires_request_object() {
             return Err(OAuthError::invalid_request("this client must send a signed request object (RFC 9101)"));
@@ -51,20 +108,19 @@ pub async fn open(
     check_type(&unverified)?;
     let verified = match verify_signed(&state.client_keys, client, &unverified, &allowed(client)).await {
         Ok(verified) => verified,
-        Err(NotSigned::Keys(ClientKeysError::Unavailable)) => {
-            let after = Duration::from_secs(5);
-            return Err(OAuthError::temporarily_unavailable("the client's keys can't be fetched just now", after));
-        }
+        Err(NotSigned::Keys(ClientKeysError::Unavailable)) => return Err(OAuthError::keys_unavailable()),
         Err(error) => return Err(refused(error)),
     };
     let inner = parameters_of(state.issuer(), state.platform.clock.timestamp(), client, &verified)?;
+    let single_use = single_use(state, &verified)?;
     let inside = |name: &str| inner.iter().find(|(inner, _)| inner == name).map(|(_, value)| value.as_str());
     // OpenID Connect Core §6.1: what stands outside as well must say the same.
     if parameters.get("response_type").is_some_and(|outside| Some(&*outside) != inside("response_type")) {
         return Err(refused("its response_type is not the one beside it"));
     }
     let pairs = inner.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    parameters.with_parameters(pairs).map(Some).map_err(|error| refused(error.description))
+    let parameters = parameters.with_parameters(pairs).map_err(|error| refused(error.description))?;
+    Ok(Some(Opened { parameters, single_use }))
 }
 
 /// What an object says that is signed with the client's key: the parameters in it, once it is for this `issuer`, valid
@@ -133,6 +189,23 @@ fn check_claims(issuer: &str, now: i64, client: &Client, object: &Verified) -> R
     Ok(())
 }
 
+/// By its `jti`, where it has one. Nobody asks for it (RFC 9101 §4); who writes one means that it comes once.
+fn single_use(state: &AppState, object: &Verified) -> Result<Option<SingleUse>, OAuthError> {
+    if object.string("jti").map_err(refused)?.is_none() {
+        return Ok(None);
+    }
+    let jti = object.required("jti").map_err(refused)?;
+    if jti.len() > LONGEST_JTI {
+        return Err(refused(ClaimError::Malformed("jti")));
+    }
+    let until = match object.timestamp("exp").map_err(refused)? {
+        None => Some(state.platform.clock.now() + REMEMBERED),
+        Some(exp) => DateTime::from_timestamp(exp + LEEWAY + 1, 0),
+    };
+    let until = until.ok_or_else(|| refused(ClaimError::Malformed("exp")))?;
+    Ok(Some(SingleUse { jti: jti.to_owned(), until }))
+}
+
 /// The object's members as parameters: strings as they are, numbers, objects and arrays as JSON text, `resource`
 /// repeated.
 fn read(object: &Verified) -> Result<Vec<(String, String)>, OAuthError> {
@@ -155,7 +228,12 @@ fn read(object: &Verified) -> Result<Vec<(String, String)>, OAuthError> {
             Value::String(text) => parameters.push((name.clone(), text.clone())),
             // max_age, claims, authorization_details (RFC 9101 §4: JSON types of their own).
             Value::Number(_) | Value::Object(_) | Value::Array(_) => parameters.push((name.clone(), value.to_string())),
-            Value::Null | Value::Bool(_) => return Err(refused("a member is neither text nor number nor JSON")),
+            // None of our parameters is one of these.
+            Value::Null | Value::Bool(_) if PARAMETERS.contains(&name.as_str()) => {
+                return Err(refused("a parameter is neither text nor number nor JSON"));
+            }
+            // What is not understood is ignored (RFC 6749 §3.1).
+            Value::Null | Value::Bool(_) => {}
         }
     }
     Ok(parameters)
@@ -191,6 +269,13 @@ mod tests {
             ("resource", "https://b.example"),
         ];
         assert_eq!(parameters, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_ignored_whatever_it_is__rfc6749_3_1() {
+        let claims = json!({"state": "x", "x-flag": true, "x-nothing": null});
+        let parameters = read(&verified(&claims.to_string()).unwrap()).unwrap();
+        assert_eq!(parameters, [("state".to_owned(), "x".to_owned())]);
     }
 
     #[test]

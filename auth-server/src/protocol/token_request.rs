@@ -176,9 +176,18 @@ pub fn invalid_scope() -> OAuthError {
 /// The scope of a request that comes without a code: what is asked for, at most what the client registered; all of that
 /// when nothing is asked for.
 pub fn requested_scope(client: &Client, parameters: &Parameters) -> Result<Vec<String>, OAuthError> {
-    let Some(text) = parameters.get("scope") else { return Ok(client.metadata.scopes.clone()) };
-    let asked: Scope = text.parse().map_err(|_| invalid_scope())?;
-    if client.registered(&asked) { Ok(grants::scope_list(&asked)) } else { Err(invalid_scope()) }
+    let mut scope = match parameters.get("scope") {
+        None => client.metadata.scopes.clone(),
+        Some(text) => {
+            let asked: Scope = text.parse().map_err(|_| invalid_scope())?;
+            if !client.registered(&asked) {
+                return Err(invalid_scope());
+            }
+            grants::scope_list(&asked)
+        }
+    };
+    grants::ignore_offline_access(client, &mut scope);
+    Ok(scope)
 }
 
 /// What a machine's refusal is answered with; `refused` for a grant that does not serve.

@@ -5,7 +5,7 @@ use axum::http::Uri;
 use futures::FutureExt;
 use shared::untrusted::no_member_twice;
 
-use super::{client, details_hold, each_was_read_once, form, is_within, parameters};
+use super::{client, details_hold, each_was_read_once, form, is_within, names, parameters};
 use crate::clients::{Client, check_redirect_uri};
 use crate::protocol::authorization::openid::{self, PROMPTS};
 use crate::protocol::authorization::response::ResponseMode;
@@ -25,8 +25,8 @@ pub fn authorization_request(data: &[u8]) -> bool {
         let got = parameters(Request::get(uri), b"");
         match (&got, &posted) {
             (Ok(got), Ok(posted)) => {
-                assert_eq!((got.names(), &got.resource), (posted.names(), &posted.resource));
-                assert!(got.names().iter().all(|name| got.get(name) == posted.get(name)), "GET and POST read alike");
+                assert_eq!((names(got), &got.resource), (names(posted), &posted.resource));
+                assert!(got.names().all(|name| got.get(name) == posted.get(name)), "GET and POST read alike");
             }
             (Err(_), Err(_)) => {}
             _ => panic!("GET and POST refuse alike (OpenID Connect Core §3.1.2.1)"),

@@ -46,7 +46,7 @@ pub fn client_assertion(data: &[u8]) -> bool {
             _ => token.verify(keys, &ASYMMETRIC),
         };
         let Ok(verified) = verified else { continue };
-        let us = Us { issuer: ISSUER, endpoints: [TOKEN_ENDPOINT.into(), PAR.into()], now: NOW };
+        let us = Us { issuer: ISSUER, endpoints: vec![TOKEN_ENDPOINT.into(), PAR.into()], now: NOW };
         let Ok((jti, until)) = assertion::check(&us, &client, &verified, CLIENT) else { continue };
         // Who verifies is asked for the client that it names.
         if verified.claims["iss"] != "app" {

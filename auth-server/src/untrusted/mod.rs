@@ -16,6 +16,7 @@ mod token_request;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use axum::body::Body;
@@ -92,6 +93,8 @@ fn client(auth_method: &str) -> Client {
             authorization_details_types: texts(&["referral_code"]),
             ..ClientMetadata::default()
         },
+        revision: 1,
+        used_at: None,
         created_at: chrono::DateTime::UNIX_EPOCH,
     }
 }
@@ -106,12 +109,17 @@ fn parameters(request: request::Builder, body: &[u8]) -> Result<Parameters, OAut
     Parameters::from_request(request, &()).now_or_never().expect("there is nothing to wait for")
 }
 
+/// What a request names, in order.
+fn names(parameters: &Parameters) -> BTreeSet<&str> {
+    parameters.names().collect()
+}
+
 /// RFC 6749 §3.1, §3.2: each parameter that was sent was read, and was there once. Only `resource` may come again
 /// (RFC 8707 §2), and `audience` in a token exchange (RFC 8693 §2.1). `sent` is the form as any other reader sees it.
 fn each_was_read_once(parameters: &Parameters, sent: &[u8]) {
     let sent: Vec<(Cow<'_, str>, Cow<'_, str>)> = form_urlencoded::parse(sent).collect();
     let named = |name: &str| -> Vec<&str> { sent.iter().filter(|(n, _)| n == name).map(|(_, v)| &**v).collect() };
-    assert_eq!(sent.len(), parameters.names().len() + parameters.resource.len() + parameters.audience.len());
+    assert_eq!(sent.len(), parameters.names().count() + parameters.resource.len() + parameters.audience.len());
     for name in parameters.names() {
         let values = named(name);
         assert_eq!(values.len(), 1, "{name:?} was there more than once");

@@ -67,8 +67,7 @@ fn becomes(said: &[(String, String)], object: &Verified) {
     assert!(names.iter().all(|name| object.claims.contains_key(*name)));
     let around = parameters(form("/oauth/authorize"), b"state=outside&nonce=outside").expect("a request");
     let pairs = said.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let read = around.with_parameters(pairs).now_or_never().expect("there is nothing to wait for");
-    let read = read.expect("what an object says can be read");
+    let read = around.with_parameters(pairs).expect("what an object says can be read");
     for (name, value) in said {
         match name.as_str() {
             "resource" => assert!(read.resource.contains(value)),

@@ -174,7 +174,7 @@ async fn a_sign_in_that_nobody_can_have_here_is_told_to_the_app__rfc9470_5__unme
     asks_for_more(&create(&ann.with_token(access(&tokens))).await);
     // As a demand it is refused at once, and nobody is sent in circles.
     let claims = json!({ "id_token": { "acr": { "essential": true, "values": [acr] } } }).to_string();
-    let callback = visitor.authorizes(&ann.email, &app.authorization(SCOPE).with("claims", Some(&claims))).await;
+    let callback = visitor.authorizes(&ann.email, &app.authorization(SCOPE).with("claims", Some(&claims)).url).await;
     let error = callback.query_pairs().find(|(name, _)| name == "error").map(|(_, error)| error.into_owned());
     assert_eq!(error.as_deref(), Some("unmet_authentication_requirements"), "{callback}");
     assert_eq!(ann.get(CODES).await.is(200)["items"], json!([]));

@@ -108,7 +108,7 @@ async fn a_request_without_a_token_is_told_of_both_schemes__rfc9449_7_1() {
             challenges,
             [
                 &format!("Bearer realm=\"{api}\", {metadata}"),
-                &format!("DPoP realm=\"{api}\", algs=\"ES256 EdDSA PS256 RS256\", {metadata}")
+                &format!("DPoP realm=\"{api}\", algs=\"ES256 EdDSA PS256\", {metadata}")
             ]
         );
         // Nobody asked for a nonce.

@@ -26,7 +26,7 @@ async fn the_metadata_names_the_issuer_the_audience_and_what_is_enforced__rfc972
                 "bearer_methods_supported": ["header"],
                 "resource_name": "Referris referral API",
                 "resource_documentation": format!("{api}/docs/"),
-                "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "PS256", "RS256"],
+                "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "PS256"],
                 "dpop_bound_access_tokens_required": false,
             })
         );

@@ -175,8 +175,14 @@ fn attacks_on_the_header_are_refused__rfc9449_4_3() {
     let proof = p384.proof(&claims);
     assert_eq!(verify(&proof, "GET", URL, NOW, Some(TOKEN)).unwrap_err(), JwtError::AlgorithmNotAllowed.into());
 
+    // FAPI 2.0 §5.4.1, which leaves the same key with PS256.
+    let mut rsa = Signer::new(Algorithm::RS256);
+    let proof = rsa.proof(&claims);
+    assert_eq!(verify(&proof, "GET", URL, NOW, Some(TOKEN)).unwrap_err(), JwtError::AlgorithmNotAllowed.into());
+    rsa.algorithm = Algorithm::PS256;
+    verify(&rsa.proof(&claims), "GET", URL, NOW, Some(TOKEN)).unwrap();
+
     // The public key as the secret of a MAC.
-    let rsa = Signer::new(Algorithm::RS256);
     let forger = Signer::hmac(rsa.jwk()["n"].as_str().unwrap().as_bytes());
     let mut header = forger.header("dpop+jwt");
     header["jwk"] = rsa.jwk();

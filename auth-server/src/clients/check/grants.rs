@@ -8,6 +8,7 @@ use crate::clients::metadata::{
     AUTH_METHODS, AUTHORIZATION_DETAILS_TYPES, DEVICE_CODE, GRANT_TYPES, JWT_BEARER, SCOPES, TOKEN_EXCHANGE,
 };
 use crate::clients::{NewClient, Origin};
+use crate::protocol::authorization::response::ResponseMode;
 
 /// The grants that a client nobody vouched for may use. A password is typed into our own apps only, and whoever asserts
 /// who somebody is, or trades tokens, is let in by the operator.
@@ -26,6 +27,7 @@ pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
     known("scope", "scope", &metadata.scopes, SCOPES)?;
     let types = &metadata.authorization_details_types;
     known("authorization_details_types", "type of authorization details", types, AUTHORIZATION_DETAILS_TYPES)?;
+    known("response_modes", "response mode", &metadata.response_modes, &ResponseMode::NAMES)?;
     known("token_endpoint_auth_method", "auth method", std::slice::from_ref(method), &auth_methods)?;
 
     let has = |grant: &str| metadata.grant_types.iter().any(|g| g == grant);

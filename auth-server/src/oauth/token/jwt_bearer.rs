@@ -7,6 +7,7 @@ use shared::db::Tx;
 use shared::ids::UserId;
 use shared::{audit, subjects, users};
 
+use crate::clients::OFFLINE_ACCESS;
 use crate::protocol::binding::Confirmation;
 use crate::protocol::client_auth::assertion::{self, Granting};
 use crate::protocol::error::{Code, OAuthError};
@@ -28,7 +29,7 @@ pub async fn issue(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthErr
         return Err(OAuthError::new(Code::UnauthorizedClient, "assertions are taken from first-party clients only"));
     }
     let text = parameters.require("assertion")?;
-    let assertion = assertion::grant(state, parameters, client, &text).await.ok_or_else(refused)?;
+    let assertion = assertion::grant(state, parameters, client, &text).await?.ok_or_else(refused)?;
     let answer = issue_for(request, &assertion).await;
     // As with a client's assertion: it was seen on the wire, whatever came of the request.
     if answer.is_err() {
@@ -43,7 +44,7 @@ async fn issue_for(request: &TokenRequest<'_>, assertion: &Granting) -> Result<T
     let resource = tokens::check_resource(state, &parameters.resource, &[])?;
     let mut scope = requested_scope(client, parameters)?;
     // There is no refresh token to use while the person is away.
-    scope.retain(|scope| scope != "offline_access");
+    scope.retain(|scope| scope != OFFLINE_ACCESS);
 
     let mut tx = request.begin().await?;
     proofs::consume(&mut tx, std::slice::from_ref(&assertion.proof)).await?;

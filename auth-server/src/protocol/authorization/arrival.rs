@@ -11,7 +11,8 @@ use super::validate::{MAX_OPAQUE, Refusal};
 use crate::clients::Client;
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::registrar::matches_registered;
-use crate::protocol::request::Parameters;
+use crate::protocol::request::{Parameters, doubled};
+use crate::protocol::request_object::{Opened, SingleUse};
 use crate::protocol::{pushed_requests, request_object};
 use crate::state::AppState;
 
@@ -28,20 +29,19 @@ pub enum Channel {
 pub(super) async fn client_of(state: &AppState, parameters: &Parameters) -> Result<Arc<Client>, Refusal> {
     let client_id = parameters.require("client_id").map_err(Refusal::Page)?;
     let client = state.clients.get(&ClientId(client_id.into_owned())).await.map_err(|e| Refusal::Page(e.into()))?;
-    client
-        .filter(|client| client.may_use("authorization_code"))
-        .ok_or_else(|| Refusal::Page(OAuthError::invalid_request("client_id names no client that may do this")))
+    client.ok_or_else(|| Refusal::Page(OAuthError::invalid_request("client_id names no client")))
 }
 
-/// The parameters that count: those of the request object, when there is one, and nothing beside it (RFC 9101 §6.3).
+/// The parameters that count: those of the request object, when there is one, and nothing beside it (RFC 9101 §6.3);
+/// and the object, where it serves once.
 pub(super) async fn open<'p>(
     state: &AppState,
     client: &Arc<Client>,
     parameters: &'p Parameters,
-) -> Result<Cow<'p, Parameters>, Refusal> {
+) -> Result<(Cow<'p, Parameters>, Option<SingleUse>), Refusal> {
     match request_object::open(state, client, parameters).await {
-        Ok(None) => Ok(Cow::Borrowed(parameters)),
-        Ok(Some(object)) => Ok(Cow::Owned(object)),
+        Ok(None) => Ok((Cow::Borrowed(parameters), None)),
+        Ok(Some(Opened { parameters, single_use })) => Ok((Cow::Owned(parameters), single_use)),
         Err(error) => Err(early(client, parameters, error)),
     }
 }
@@ -49,6 +49,11 @@ pub(super) async fn open<'p>(
 /// A request that was pushed before: of its parameters here, `client_id` and `request_uri` alone count (RFC 9126 §4).
 pub async fn take_up(state: &AppState, parameters: &Parameters, uri: &str) -> Result<AuthorizationRequestId, Refusal> {
     let client = client_of(state, parameters).await?;
+    if let Some(name) = parameters.twice() {
+        return Err(early(&client, parameters, doubled(name)));
+    }
+    // It may have lost the grant since it pushed.
+    may_ask(&client).map_err(|error| early(&client, parameters, error))?;
     if parameters.get("request").is_some() {
         let reason = "request and request_uri exclude each other (RFC 9101 section 5)";
         return Err(early(&client, parameters, OAuthError::invalid_request(reason)));
@@ -72,8 +77,17 @@ fn early(client: &Arc<Client>, parameters: &Parameters, error: OAuthError) -> Re
     }
 }
 
+/// RFC 6749 §4.1.2.1: `unauthorized_client`, which is told to the client like any other error.
+fn may_ask(client: &Client) -> Result<(), OAuthError> {
+    if client.may_use("authorization_code") {
+        return Ok(());
+    }
+    Err(OAuthError::new(Code::UnauthorizedClient, "this client has not registered authorization_code"))
+}
+
 /// What the client's registration asks of its requests beyond what the parameters say.
 pub(super) fn check(client: &Client, parameters: &Parameters, channel: Channel) -> Result<(), OAuthError> {
+    may_ask(client)?;
     if client.requires_par() && channel != Channel::Pushed {
         return Err(OAuthError::invalid_request("this client must push its authorization requests (RFC 9126)"));
     }

@@ -1,19 +1,23 @@
 //! What becomes of a request: a code, or a refusal. It is used up either way.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use oxide_auth_async::primitives::Authorizer;
-use shared::db::Tx;
+use shared::db::{DbError, Tx};
 use shared::execute;
+use shared::ids::AuthorizationRequestId;
 use sqlx::types::Json;
 
 use super::ValidatedRequest;
-use super::next::{consent_of, impersonable, signed_in_enough};
-use super::pending::{Pending, check_standing, consume};
+use super::next::{consent_of, signed_in_enough};
+use super::pending::{Pending, check_standing, consume, persist};
 use super::response::Delivery;
 use crate::clients::Client;
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::grants::{self, CodeRequest, Codes, GrantDetails, Parts};
-use crate::sessions::SignedIn;
+use crate::protocol::proofs;
+use crate::sessions::{self, SignedIn};
 use crate::state::AppState;
 
 /// The person allows the request: remembers the consent, issues a code and sends the browser to the client.
@@ -22,64 +26,122 @@ use crate::state::AppState;
 /// As [`OAuthError`]; a request that was decided in another tab a moment ago leads back to the client as well.
 pub async fn allow(state: &AppState, pending: Pending, signed_in: &SignedIn) -> Result<Delivery, OAuthError> {
     let platform = &state.platform;
+    let Pending { client, request, .. } = &pending;
     // The page can be opened by hand, past the sign-in that was asked for.
-    if !signed_in_enough(&pending.request, signed_in, Some(pending.created_at), platform.clock.now()) {
-        return Ok(Delivery::Redirect(format!("/login?request={}", pending.id)));
+    if !signed_in_enough(request, signed_in, Some(pending.created_at), platform.clock.now()) {
+        return Ok(sign_in_page(pending.id));
     }
-    let mut tx = platform.db.begin().await?;
+    let Some(mut tx) = begin(state, signed_in).await? else {
+        return signed_out(state, client, request, Some(&pending)).await;
+    };
     if !consume(&mut tx, state, &pending).await? {
         return pending.expired(state);
     }
-    // Whoever could be somebody else is asked each time: there is nothing to remember.
-    if !impersonable(&pending.client, &pending.request) {
-        let mut consent = consent_of(&mut tx, signed_in.user_id, &pending.client).await?;
-        consent.add(&pending.request);
-        execute!(
-            &mut tx,
-            "INSERT INTO consents (user_id, client_id, consent, granted_at) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (user_id, client_id) DO UPDATE SET consent = $3, granted_at = $4",
-            signed_in.user_id,
-            &pending.client.client_id,
-            Json(consent),
-            platform.clock.now()
-        )?;
-    }
-    let code = issue_code(state, &mut tx, &pending.client, &pending.request, signed_in).await?;
-    let answer = pending.request.return_address().grant(state, &pending.client, code)?;
-    tx.commit().await?;
-    Ok(answer)
+    let mut consent = consent_of(&mut tx, signed_in.user_id, client).await?;
+    consent.add(request);
+    execute!(
+        &mut tx,
+        "INSERT INTO consents (user_id, client_id, consent, granted_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (user_id, client_id) DO UPDATE SET consent = $3, granted_at = $4",
+        signed_in.user_id,
+        &client.client_id,
+        Json(consent),
+        platform.clock.now()
+    )?;
+    answer(state, tx, client, request, Some(&pending), signed_in).await
 }
 
 /// Issues the code without asking: the consent was given before.
 pub async fn issue(
     state: &AppState,
-    client: &Client,
+    client: &Arc<Client>,
     request: &ValidatedRequest,
     pending: Option<&Pending>,
     signed_in: &SignedIn,
 ) -> Result<Delivery, OAuthError> {
-    let mut tx = state.platform.db.begin().await?;
+    let Some(mut tx) = begin(state, signed_in).await? else {
+        return signed_out(state, client, request, pending).await;
+    };
     match pending {
         None => check_standing(&mut tx, &client.client_id, request).await?,
         Some(pending) if !consume(&mut tx, state, pending).await? => return pending.expired(state),
         Some(_) => {}
     }
-    let code = issue_code(state, &mut tx, client, request, signed_in).await?;
-    let answer = request.return_address().grant(state, client, code)?;
-    tx.commit().await?;
-    Ok(answer)
+    answer(state, tx, client, request, pending, signed_in).await
 }
 
 /// The person refuses (RFC 6749 §4.1.2.1: `access_denied`).
 pub async fn deny(state: &AppState, pending: Pending) -> Result<Delivery, OAuthError> {
-    refuse(state, pending, &OAuthError::new(Code::AccessDenied, "the person refused")).await
+    let error = OAuthError::new(Code::AccessDenied, "the person refused");
+    refuse(state, &pending.client, &pending.request, Some(&pending), &error).await
 }
 
-/// Answers a stored request with an error.
-pub async fn refuse(state: &AppState, pending: Pending, error: &OAuthError) -> Result<Delivery, OAuthError> {
-    let answer = pending.request.return_address().refuse(state, &pending.client, error)?;
+/// Answers a request, which may have been stored, with an error.
+pub async fn refuse(
+    state: &AppState,
+    client: &Client,
+    request: &ValidatedRequest,
+    pending: Option<&Pending>,
+    error: &OAuthError,
+) -> Result<Delivery, OAuthError> {
+    let answer = request.return_address().refuse(state, client, error)?;
+    if let Some(pending) = pending {
+        let mut tx = state.platform.db.begin().await?;
+        consume(&mut tx, state, pending).await?;
+        tx.commit().await?;
+    }
+    Ok(answer)
+}
+
+/// Begins the transaction of a decision in a session that does not end meanwhile; `None` when it has ended.
+async fn begin(state: &AppState, signed_in: &SignedIn) -> Result<Option<Tx>, DbError> {
     let mut tx = state.platform.db.begin().await?;
-    consume(&mut tx, state, &pending).await?;
+    Ok(sessions::hold(&mut tx, &state.platform, signed_in.sid).await?.then_some(tx))
+}
+
+/// The session ended a moment ago, in another tab or by the operator's hand: it answers for nobody any more.
+async fn signed_out(
+    state: &AppState,
+    client: &Arc<Client>,
+    request: &ValidatedRequest,
+    pending: Option<&Pending>,
+) -> Result<Delivery, OAuthError> {
+    if request.is_silent() {
+        let error = OAuthError::new(Code::LoginRequired, "the session has just ended");
+        return refuse(state, client, request, pending, &error).await;
+    }
+    Ok(sign_in_page(match pending {
+        Some(pending) => pending.id,
+        None => persist(state, client.clone(), request.clone()).await?.id,
+    }))
+}
+
+fn sign_in_page(id: AuthorizationRequestId) -> Delivery {
+    Delivery::Redirect(format!("/login?request={id}"))
+}
+
+/// Hands the code over, in the decision's transaction.
+async fn answer(
+    state: &AppState,
+    mut tx: Tx,
+    client: &Client,
+    request: &ValidatedRequest,
+    pending: Option<&Pending>,
+    signed_in: &SignedIn,
+) -> Result<Delivery, OAuthError> {
+    if let Some(object) = &request.object {
+        match proofs::consume(&mut tx, &[object.proof(client)]).await {
+            Ok(()) => {}
+            // One signature, one code: who has seen the request in a browser's history gets no second.
+            Err(error) if error.code == Code::InvalidRequestObject => {
+                drop(tx);
+                return refuse(state, client, request, pending, &error).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let code = issue_code(state, &mut tx, client, request, signed_in).await?;
+    let answer = request.return_address().grant(state, client, code)?;
     tx.commit().await?;
     Ok(answer)
 }

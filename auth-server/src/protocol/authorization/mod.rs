@@ -17,11 +17,12 @@ use shared::ids::UserId;
 
 use self::response::{ResponseMode, ReturnAddress};
 use crate::protocol::claims::{RequestedClaims, scope_of};
+use crate::protocol::request_object::SingleUse;
 use crate::sessions::SignedIn;
 
 pub use arrival::{Channel, take_up};
 pub use decide::{allow, deny, issue, refuse};
-pub use next::{Next, next};
+pub use next::{Ask, Next, next};
 pub use pending::{Loaded, Pending, continue_url, gone, insert, load, persist};
 pub use response::{Delivery, redirect, with_query};
 pub use validate::{Refusal, validate};
@@ -61,6 +62,9 @@ pub struct ValidatedRequest {
     /// RFC 9396 §2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorization_details: Vec<serde_json::Value>,
+    /// The request object that it came in, to be used up with the answer; one that was pushed was used up by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<SingleUse>,
 }
 
 impl ValidatedRequest {

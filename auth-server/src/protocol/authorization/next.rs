@@ -11,21 +11,55 @@ use sqlx::types::Json;
 use url::Url;
 
 use super::ValidatedRequest;
-use crate::clients::{Client, is_loopback};
+use crate::clients::{Client, OFFLINE_ACCESS, is_loopback};
 use crate::protocol::error::{Code, OAuthError};
 use crate::sessions::SignedIn;
 use crate::state::AppState;
 
-/// What a request needs next.
-pub enum Next {
-    SignIn,
-    SignUp,
-    Consent,
-    /// Nothing: the code can be issued.
-    Issue,
+/// What becomes of a request next.
+pub enum Next<'s> {
+    /// The person has something to do first.
+    Ask(Ask),
+    /// The code can be issued, in this session.
+    Issue(&'s SignedIn),
     /// Somebody signed in for this request, and it is not who was meant, or not in the way that was asked for: asking
     /// again would go in circles.
     Refuse(OAuthError),
+}
+
+/// What a person is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    SignIn,
+    SignUp,
+    Consent,
+    /// Consent was given, and must be confirmed: whoever asks may be somebody else than the one it was given to.
+    Confirm,
+}
+
+impl Ask {
+    /// Where they do it.
+    pub fn page(self) -> &'static str {
+        match self {
+            Self::SignIn => "/login",
+            Self::SignUp => "/signup",
+            Self::Consent | Self::Confirm => "/consent",
+        }
+    }
+
+    /// What the client is told that does not want anybody to be asked (OpenID Connect Core §3.1.2.6).
+    pub fn cannot_be_asked(self) -> OAuthError {
+        let (code, reason) = match self {
+            Self::SignIn | Self::SignUp => {
+                (Code::LoginRequired, "nobody is signed in, or somebody else, or too long ago")
+            }
+            Self::Consent => (Code::ConsentRequired, "the person has not consented yet"),
+            Self::Confirm => {
+                (Code::InteractionRequired, "anybody could pose as this client: the person must confirm their consent")
+            }
+        };
+        OAuthError::new(code, reason)
+    }
 }
 
 fn is_fresh(signed_in: &SignedIn, since: Option<DateTime<Utc>>) -> bool {
@@ -59,13 +93,13 @@ pub(super) fn signed_in_enough(
 }
 
 /// What the request needs next, for this session.
-pub async fn next(
+pub async fn next<'s>(
     state: &AppState,
     client: &Client,
     request: &ValidatedRequest,
     since: Option<DateTime<Utc>>,
-    signed_in: Option<&SignedIn>,
-) -> Result<Next, DbError> {
+    signed_in: Option<&'s SignedIn>,
+) -> Result<Next<'s>, DbError> {
     if let Some(other) = signed_in.filter(|s| is_fresh(s, since) && !request.accepts(s)) {
         let right = request.acr.as_ref().is_none_or(|values| values.contains(&other.acr));
         return Ok(Next::Refuse(if right {
@@ -75,29 +109,42 @@ pub async fn next(
         }));
     }
     let Some(signed_in) = signed_in.filter(|s| signed_in_enough(request, s, since, state.platform.clock.now())) else {
-        return Ok(if request.prompts("create") { Next::SignUp } else { Next::SignIn });
+        return Ok(Next::Ask(if request.prompts("create") { Ask::SignUp } else { Ask::SignIn }));
     };
     if request.prompts("consent") {
-        return Ok(Next::Consent);
+        return Ok(Next::Ask(Ask::Consent));
     }
     // Details are about one occasion: what was allowed once is not remembered (RFC 9396 §8).
     if !request.authorization_details.is_empty() && !client.first_party {
-        return Ok(Next::Consent);
+        return Ok(Next::Ask(Ask::Consent));
     }
-    if client.first_party && !impersonable(client, request) {
-        return Ok(Next::Issue);
+    if !has_consent(state, client, request, signed_in.user_id).await? {
+        return Ok(Next::Ask(Ask::Consent));
     }
     // Whoever listens on a loopback port or registered a private scheme can pose as a public client: ask each time
     // (RFC 8252 §8.6).
-    if impersonable(client, request) {
-        return Ok(Next::Consent);
-    }
-    let mut conn = state.platform.db.read().await?;
-    let consent = consent_of(&mut conn, signed_in.user_id, client).await?;
-    Ok(if consent.covers(request) { Next::Issue } else { Next::Consent })
+    Ok(if impersonable(client, request) { Next::Ask(Ask::Confirm) } else { Next::Issue(signed_in) })
 }
 
-pub(super) fn impersonable(client: &Client, request: &ValidatedRequest) -> bool {
+/// Did the person allow all that needs their consent? Our own apps need none, but for `offline_access`: what outlasts
+/// the sign-in is nothing that a person expects of one (OpenID Connect Core §11: consent "for all Clients").
+async fn has_consent(
+    state: &AppState,
+    client: &Client,
+    request: &ValidatedRequest,
+    user: UserId,
+) -> Result<bool, DbError> {
+    let mut needed = request.to_allow();
+    needed.retain(|scope| !client.first_party || scope == OFFLINE_ACCESS);
+    if needed.is_empty() {
+        return Ok(true);
+    }
+    let mut conn = state.platform.db.read().await?;
+    let consent = consent_of(&mut conn, user, client).await?;
+    Ok(consent.covers(&request.redirect_uri, &needed))
+}
+
+fn impersonable(client: &Client, request: &ValidatedRequest) -> bool {
     client.is_public()
         && Url::parse(&request.redirect_uri).is_ok_and(|uri| uri.scheme() != "https" || is_loopback(&uri))
 }
@@ -114,9 +161,9 @@ pub(super) struct Consent {
 }
 
 impl Consent {
-    fn covers(&self, request: &ValidatedRequest) -> bool {
-        let allowed = self.origins.get(&origin_of(&request.redirect_uri));
-        allowed.is_some_and(|allowed| request.to_allow().iter().all(|scope| allowed.contains(scope)))
+    fn covers(&self, redirect_uri: &str, needed: &[String]) -> bool {
+        let allowed = self.origins.get(&origin_of(redirect_uri));
+        allowed.is_some_and(|allowed| needed.iter().all(|scope| allowed.contains(scope)))
     }
 
     /// Adds what `request` asks for.
@@ -182,7 +229,7 @@ mod tests {
             ("com.example.app:/cb", &["email"], false),
             ("com.example.other://a.example/cb", &["openid"], false),
         ] {
-            assert_eq!(consent.covers(&request(uri, scope)), covered, "{uri} {scope:?}");
+            assert_eq!(consent.covers(uri, &request(uri, scope).scope), covered, "{uri} {scope:?}");
         }
         assert_eq!(consent.scope, ["openid", "email"]);
     }
@@ -190,7 +237,7 @@ mod tests {
     #[test]
     fn a_consent_of_the_release_before_names_no_place_and_is_asked_for_once_more__rfc6749_10_2() {
         let kept: Consent = serde_json::from_str(r#"{"scope":["openid"]}"#).unwrap();
-        assert!(!kept.covers(&request("https://a.example/cb", &["openid"])));
+        assert!(!kept.covers("https://a.example/cb", &["openid".to_owned()]));
         assert_eq!(kept.scope, ["openid"]);
     }
 

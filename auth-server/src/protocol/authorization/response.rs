@@ -12,7 +12,6 @@ use tracing::error;
 use url::form_urlencoded;
 
 use crate::clients::Client;
-use crate::keys::Algorithm;
 use crate::protocol::error::{Code, OAuthError};
 use crate::state::AppState;
 
@@ -55,8 +54,26 @@ impl ResponseMode {
         })
     }
 
-    fn is_signed(self) -> bool {
-        matches!(self, Self::QueryJwt | Self::FragmentJwt | Self::FormPostJwt)
+    /// Is the response a JWT (JARM §2.3)?
+    pub fn is_signed(self) -> bool {
+        self == self.signed()
+    }
+
+    /// The same way, signed.
+    fn signed(self) -> Self {
+        match self {
+            Self::Query | Self::QueryJwt => Self::QueryJwt,
+            Self::Fragment | Self::FragmentJwt => Self::FragmentJwt,
+            Self::FormPost | Self::FormPostJwt => Self::FormPostJwt,
+        }
+    }
+
+    /// May `client` ask for it? What it registered as `response_modes` (FAPI 2.0 Message Signing §5.3.3) is all it may
+    /// use, and its profile leaves the signed ones alone (§5.4.1).
+    pub fn is_open_to(self, client: &Client) -> bool {
+        let registered = &client.metadata.response_modes;
+        (self.is_signed() || !client.requires_signed_response())
+            && (registered.is_empty() || registered.iter().any(|name| Self::named(name) == Some(self)))
     }
 }
 
@@ -103,14 +120,17 @@ impl ReturnAddress {
         client: &Client,
         mut parameters: Vec<(&'static str, String)>,
     ) -> Result<Delivery, OAuthError> {
+        // Also the refusal of a request that asked otherwise, and of one that could not be read: who takes only signed
+        // answers for the server's has no use for another, and may be fooled by one.
+        let mode = if client.requires_signed_response() { self.mode.signed() } else { self.mode };
         parameters.extend(self.state.map(|s| ("state", s)));
         // RFC 9207 §2; a signed response carries it as the claim it is anyway.
         parameters.push(("iss", state.issuer().to_owned()));
-        if self.mode.is_signed() {
+        if mode.is_signed() {
             parameters = vec![("response", sign(state, client, parameters)?)];
         }
         let action = self.redirect_uri;
-        Ok(match self.mode {
+        Ok(match mode {
             ResponseMode::Query | ResponseMode::QueryJwt => Delivery::Redirect(with_query(&action, &parameters)),
             // Registered redirect URIs have no fragment of their own.
             ResponseMode::Fragment | ResponseMode::FragmentJwt => {
@@ -128,16 +148,11 @@ fn sign(state: &AppState, client: &Client, parameters: Vec<(&'static str, String
         parameters.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
     claims.insert("aud".into(), client.client_id.as_str().into());
     claims.insert("exp".into(), (now.timestamp() + SIGNED_SECONDS).into());
-    state.keys.signing(algorithm(client), now).sign_jwt("JWT", &claims).map_err(|error| {
+    let algorithm = client.response_algorithm(client.metadata.authorization_signed_response_alg.as_deref());
+    state.keys.signing(algorithm, now).sign_jwt("JWT", &claims).map_err(|error| {
         error!(%error, "an authorization response can't be signed");
         OAuthError::new(Code::ServerError, "the response can't be signed")
     })
-}
-
-/// The client's `authorization_signed_response_alg`, or its default (JARM §3); FAPI 2.0 has no RS256.
-fn algorithm(client: &Client) -> Algorithm {
-    let registered = client.metadata.authorization_signed_response_alg.as_deref().and_then(Algorithm::named);
-    registered.unwrap_or(if client.is_fapi2() { Algorithm::Es256 } else { Algorithm::Rs256 })
 }
 
 fn encode(parameters: &[(&'static str, String)]) -> String {

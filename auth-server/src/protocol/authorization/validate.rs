@@ -10,10 +10,10 @@ use super::{ValidatedRequest, openid, pkce};
 use crate::clients::{Client, Origin};
 use crate::protocol::authorization_details;
 use crate::protocol::error::{Code, OAuthError};
-use crate::protocol::grants::scope_list;
+use crate::protocol::grants::{self, scope_list};
 use crate::protocol::machines::{self, AuthorizationFailure};
 use crate::protocol::registrar::{RequestRegistrar, matches_registered};
-use crate::protocol::request::Parameters;
+use crate::protocol::request::{Parameters, doubled};
 use crate::protocol::tokens::check_resource;
 use crate::state::AppState;
 
@@ -75,16 +75,25 @@ pub async fn validate(
     parameters: &Parameters,
     channel: Channel,
 ) -> Result<(Arc<Client>, ValidatedRequest), Refusal> {
+    // Of two clients, redirect URIs or requests, nobody knows which is meant: not even where to answer.
+    const WHERE_TO: [&str; 4] = ["client_id", "redirect_uri", "request", "request_uri"];
+    let twice = parameters.twice();
+    if let Some(name) = twice.filter(|name| WHERE_TO.contains(name)) {
+        return Err(Refusal::Page(doubled(name)));
+    }
     let client = arrival::client_of(state, parameters).await?;
-    let parameters = &*arrival::open(state, &client, parameters).await?;
+    let (parameters, object) = arrival::open(state, &client, parameters).await?;
+    let parameters = &*parameters;
 
+    // OpenID Connect Core §3.1.2.1 asks for it; RFC 6749 §3.1.2.3 does not where but one is registered.
+    let asks_for_openid = parameters.get("scope").is_some_and(|scope| scope.split(' ').any(|one| one == "openid"));
     let redirect_uri = match (parameters.get("redirect_uri"), client.metadata.redirect_uris.as_slice()) {
         (Some(uri), _) if matches_registered(&client, &uri) => uri.into_owned(),
         (Some(_), _) => {
             let reason = "redirect_uri is not registered for this client; it must match character by character";
             return Err(Refusal::Page(OAuthError::invalid_request(reason)));
         }
-        (None, [only]) => only.clone(),
+        (None, [only]) if !asks_for_openid => only.clone(),
         (None, _) => return Err(Refusal::Page(OAuthError::invalid_request("the parameter redirect_uri is missing"))),
     };
 
@@ -106,6 +115,17 @@ pub async fn validate(
         return Err(to_client(OAuthError::invalid_request(format!("response_mode must be one of {known}"))));
     }
 
+    // A `response_mode` or `state` among them has no value here: the answer takes the default way, without a state.
+    if let Some(name) = twice {
+        return Err(to_client(doubled(name)));
+    }
+    if !to.mode.is_open_to(&client) {
+        let reason = match client.requires_signed_response() && !to.mode.is_signed() {
+            true => "response_mode must be jwt or one that ends in .jwt: this client takes signed responses only",
+            false => "response_mode must be one of the response_modes that this client registered",
+        };
+        return Err(to_client(OAuthError::invalid_request(reason)));
+    }
     arrival::check(&client, parameters, channel).map_err(&to_client)?;
 
     let registrar = RequestRegistrar { client: client.clone() };
@@ -135,6 +155,7 @@ pub async fn validate(
     let dpop_jkt = arrival::dpop_jkt(parameters).map_err(&to_client)?;
     let authorization_details = authorization_details::requested(state, &client, parameters).map_err(&to_client)?;
     let mut scope = scope_list(&validated.pre_grant.scope);
+    grants::ignore_offline_access(&client, &mut scope);
     // Who names details alone means these alone: the default scope would say more than was asked.
     if !authorization_details.is_empty() && parameters.get("scope").is_none() {
         scope.clear();
@@ -150,6 +171,7 @@ pub async fn validate(
         resource,
         dpop_jkt,
         authorization_details,
+        object,
         redirect_uri: to.redirect_uri,
         ..openid
     };

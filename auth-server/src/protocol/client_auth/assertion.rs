@@ -1,7 +1,7 @@
 //! Client authentication by a signed JWT: `private_key_jwt` and `client_secret_jwt` (RFC 7521 §4.2, RFC 7523 §2.2 and §3,
 //! OpenID Connect Core §9, FAPI 2.0 Security Profile §5.3.2.1).
 //!
-//! Every refusal is the same answer; the log says why. That an unknown client is refused sooner than a bad signature is
+//! Every refusal is the same answer; the log says why. (That the client's keys can't be fetched is none.) That an unknown client is refused sooner than a bad signature is
 //! left as it is: client ids are public (they stand in every authorization request).
 
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use shared::jose::{ASYMMETRIC, FAPI, algorithm_named};
 
 use super::Proved;
 use crate::clients::Client;
-use crate::clients::keys::{NotSigned, verify_signed};
+use crate::clients::keys::{ClientKeysError, NotSigned, verify_signed};
 use crate::protocol::error::OAuthError;
 use crate::protocol::proofs::UsedProof;
 use crate::protocol::request::Parameters;
@@ -70,10 +70,17 @@ pub(crate) enum Refusal {
     Jti,
 }
 
+impl Refusal {
+    /// Was nothing found wrong with it, since there is nothing to verify it with just now?
+    fn is_for_want_of_keys(&self) -> bool {
+        matches!(self, Self::Signature(NotSigned::Keys(ClientKeysError::Unavailable)))
+    }
+}
+
 impl From<Refusal> for OAuthError {
     fn from(refusal: Refusal) -> Self {
         tracing::debug!(%refusal, "a client assertion is refused");
-        Self::invalid_assertion()
+        if refusal.is_for_want_of_keys() { Self::keys_unavailable() } else { Self::invalid_assertion() }
     }
 }
 
@@ -121,7 +128,15 @@ pub struct Granting {
 
 /// Verifies an assertion that `client`, which has authenticated, signed itself with a registered key. `None` for one that
 /// does not serve.
-pub async fn grant(state: &AppState, parameters: &Parameters, client: &Client, assertion: &str) -> Option<Granting> {
+///
+/// # Errors
+/// When the client's keys can't be fetched just now.
+pub async fn grant(
+    state: &AppState,
+    parameters: &Parameters,
+    client: &Client,
+    assertion: &str,
+) -> Result<Option<Granting>, OAuthError> {
     let verified = async {
         let token = Unverified::parse(assertion, LONGEST)?;
         let verified = with_registered_key(state, client, &token).await?;
@@ -137,10 +152,10 @@ pub async fn grant(state: &AppState, parameters: &Parameters, client: &Client, a
         })
     };
     match verified.await {
-        Ok(granting) => Some(granting),
+        Ok(granting) => Ok(Some(granting)),
         Err(refusal) => {
             tracing::debug!(%refusal, "an assertion grant is refused");
-            None
+            if refusal.is_for_want_of_keys() { Err(OAuthError::keys_unavailable()) } else { Ok(None) }
         }
     }
 }
@@ -190,15 +205,16 @@ async fn with_registered_key(state: &AppState, client: &Client, token: &Unverifi
 /// Whom an assertion is for, and when it comes.
 pub(crate) struct Us<'a> {
     pub issuer: &'a str,
-    /// The token endpoint, and the endpoint that is called.
-    pub endpoints: [String; 2],
+    /// The token endpoint and the endpoint that is called, each at every address of ours.
+    pub endpoints: Vec<String>,
     pub now: i64,
 }
 
 impl<'a> Us<'a> {
     fn of(state: &'a AppState, parameters: &Parameters) -> Self {
-        let base = &state.platform.config.auth.public_url;
-        let endpoints = [base.join("/oauth/token"), base.join(&parameters.path)];
+        let auth = &state.platform.config.auth;
+        let addresses = [Some(&auth.public_url), auth.mtls_public_url.as_ref()].into_iter().flatten();
+        let endpoints = addresses.flat_map(|base| [base.join("/oauth/token"), base.join(&parameters.path)]).collect();
         Self { issuer: state.issuer(), endpoints, now: state.platform.clock.timestamp() }
     }
 }
@@ -226,8 +242,9 @@ pub(crate) fn check(
 }
 
 /// RFC 7523 §3 rule 3: us, by our issuer identifier or by the URL of the token endpoint or of the endpoint that is called
-/// (RFC 9126 §2). Somebody else beside us could use it too, so it must be us alone. Under FAPI 2.0 the issuer as a string
-/// and nothing else: an endpoint's URL is what a hostile server would make the client say.
+/// (RFC 9126 §2), each at the address for mutual TLS as well, where there is one (RFC 8705 §5: a client that is bound to a
+/// certificate takes that for the endpoint's). Somebody else beside us could use it too, so it must be us alone. Under
+/// FAPI 2.0 the issuer as a string and nothing else: an endpoint's URL is what a hostile server would make the client say.
 fn check_audience(us: &Us<'_>, client: &Client, token: &Verified) -> Result<(), Refusal> {
     if client.is_fapi2() {
         let alone = token.claims.get("aud").and_then(|aud| aud.as_str()) == Some(us.issuer);

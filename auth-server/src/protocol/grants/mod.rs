@@ -26,7 +26,7 @@ use sqlx::types::Json;
 
 use super::binding::Confirmation;
 use super::claims::RequestedClaims;
-use crate::clients::{Client, SCOPES};
+use crate::clients::{Client, OFFLINE_ACCESS, SCOPES};
 
 pub use codes::{Codes, peek_code};
 pub use refresh_tokens::{RefreshTokens, recover};
@@ -168,6 +168,14 @@ pub fn expiry(platform: &Platform, client: &Client, sid: Option<SessionId>) -> D
         (tokens.access_token_seconds + tokens.code_seconds + 3600).max(session)
     };
     platform.clock.now() + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2_000_000))
+}
+
+/// Takes `offline_access` out of the scope of a client that gets no refresh token: it asks for one, and is ignored where
+/// there is none to be had (OpenID Connect Core §11). Nobody is to consent to what does not come.
+pub fn ignore_offline_access(client: &Client, scope: &mut Vec<String>) {
+    if !refreshes(client) {
+        scope.retain(|scope| scope != OFFLINE_ACCESS);
+    }
 }
 
 /// Adds a grant's row.

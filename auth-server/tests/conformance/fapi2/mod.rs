@@ -2,8 +2,12 @@
 
 mod authorization;
 mod endpoints;
+mod mutual_tls;
 mod registration;
+mod response_modes;
 mod tokens;
+
+use std::collections::BTreeMap;
 
 use auth_server::clients::{ClientMetadata, Profile};
 use jsonwebtoken::Algorithm;
@@ -11,6 +15,7 @@ use serde_json::{Value, json};
 use shared::jose::testing::Signer;
 
 use crate::harness::{Answer, App, Server};
+use crate::rfc8707_resource::claims;
 use crate::rfc9101_jar::SigningApp;
 use crate::rfc9126_par::referring;
 
@@ -35,8 +40,21 @@ impl FapiApp {
     }
 
     pub async fn with(server: &Server, algorithm: Algorithm) -> Self {
+        Self::registered(server, algorithm, |_| {}).await
+    }
+
+    pub async fn changed(server: &Server, change: impl FnOnce(&mut ClientMetadata)) -> Self {
+        Self::registered(server, Algorithm::PS256, change).await
+    }
+
+    async fn registered(server: &Server, algorithm: Algorithm, change: impl FnOnce(&mut ClientMetadata)) -> Self {
         let signer = Signer::new(algorithm);
-        let app = server.app(|client| metadata(&signer, client)).await;
+        let app = server
+            .app(|client| {
+                metadata(&signer, client);
+                change(client);
+            })
+            .await;
         Self { signing: SigningApp { app, signer }, dpop: Signer::new(Algorithm::ES256) }
     }
 
@@ -79,14 +97,31 @@ impl FapiApp {
         self.post("/oauth/token", &[("dpop", &proof)], form).await
     }
 
+    /// A request object that asks for a signed response, as it must.
+    pub fn object(&self, more: Value) -> String {
+        let mut claims = json!({"response_mode": "jwt"});
+        for (name, value) in more.as_object().expect("an object") {
+            claims[name] = value.clone();
+        }
+        self.signing.object(claims)
+    }
+
     pub async fn push(&self, object: &str) -> Answer {
         self.post("/oauth/par", &[], &[("request", object)]).await
     }
 
     /// A code for `email`, by way of a pushed request object.
     pub async fn code(&self, email: &str) -> String {
-        let pushed = self.push(&self.signing.object(json!({}))).await.json(201);
+        let pushed = self.push(&self.object(json!({}))).await.json(201);
         let url = referring(&self.app().client_id, pushed["request_uri"].as_str().expect("a request_uri"), &[]);
-        self.app().server.browser().code(&url, email).await
+        let answer = self.app().server.browser().authorize(&url, email).await;
+        signed(&answer.query())["code"].as_str().expect("a code").to_owned()
     }
+}
+
+/// What a signed response says; nothing is said beside it.
+#[track_caller]
+pub fn signed(parameters: &BTreeMap<String, String>) -> Value {
+    assert_eq!(parameters.keys().collect::<Vec<_>>(), ["response"], "{parameters:?}");
+    claims(&json!(parameters["response"]))
 }

@@ -7,7 +7,11 @@ use shared::jose::testing::Signer;
 use super::metadata;
 use crate::harness::{Server, each_server};
 
-async fn register(server: &Server, signer: &Signer, change: impl FnOnce(&mut ClientMetadata)) -> Result<(), String> {
+pub(super) async fn register(
+    server: &Server,
+    signer: &Signer,
+    change: impl FnOnce(&mut ClientMetadata),
+) -> Result<(), String> {
     let mut client = ClientMetadata {
         redirect_uris: vec!["https://app.example/callback".into()],
         grant_types: vec!["authorization_code".into(), "refresh_token".into()],
@@ -19,7 +23,8 @@ async fn register(server: &Server, signer: &Signer, change: impl FnOnce(&mut Cli
     let new = NewClient {
         client_id: None,
         name: "Bank".into(),
-        first_party: false,
+        // One of our own: the profile makes no exception for it, and nothing else stands in its way.
+        first_party: true,
         origin: Origin::Operator,
         metadata: client,
     };
@@ -33,7 +38,7 @@ async fn register(server: &Server, signer: &Signer, change: impl FnOnce(&mut Cli
 #[tokio::test]
 async fn a_client_that_can_t_keep_to_the_profile_is_not_registered__fapi2_sp_5_3_2_1() {
     type Change = fn(&mut ClientMetadata);
-    let wrong: [(&str, Change); 11] = [
+    let wrong: [(&str, Change); 16] = [
         ("token_endpoint_auth_method", |c| c.token_endpoint_auth_method = "client_secret_basic".into()),
         ("token_endpoint_auth_method", |c| c.token_endpoint_auth_method = "client_secret_jwt".into()),
         ("token_endpoint_auth_method", |c| c.token_endpoint_auth_method = "none".into()),
@@ -44,6 +49,11 @@ async fn a_client_that_can_t_keep_to_the_profile_is_not_registered__fapi2_sp_5_3
         ("request_object_signing_alg", |c| c.request_object_signing_alg = Some("RS256".into())),
         ("RS256", |c| c.token_endpoint_auth_signing_alg = Some("RS256".into())),
         ("authorization_signed_response_alg", |c| c.authorization_signed_response_alg = Some("RS256".into())),
+        ("userinfo_signed_response_alg", |c| c.userinfo_signed_response_alg = Some("RS256".into())),
+        ("introspection_signed_response_alg", |c| c.introspection_signed_response_alg = Some("RS256".into())),
+        ("no password grant", |c| c.grant_types.push("password".into())),
+        ("response_modes", |c| c.response_modes = vec!["jwt".into(), "query".into()]),
+        ("response_modes", |c| c.response_modes = vec!["form_post".into()]),
         ("keys", |c| c.jwks = None),
     ];
     let wrong = &wrong;

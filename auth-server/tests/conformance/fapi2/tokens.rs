@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use axum::http::Request;
+use jsonwebtoken::Algorithm;
 use serde_json::json;
+use shared::jose::testing::Signer;
 
 use super::FapiApp;
-use crate::harness::each_server;
+use crate::harness::{Server, each_server};
 use crate::rfc8707_resource::claims;
 
 #[tokio::test]
@@ -86,6 +89,72 @@ async fn a_refresh_token_that_was_revoked_is_not_kept__rfc7009_2() {
         let before = server.rows().await;
         fapi.token(&form).await.is_error(400, "invalid_grant");
         assert_eq!(server.rows().await, before);
+    })
+    .await;
+}
+
+/// A proof for one of our endpoints, with the server's nonce.
+fn proof(server: &Server, signer: &Signer, (method, path): (&str, &str), token: Option<&str>) -> String {
+    let state = &server.state;
+    let now = state.platform.clock.timestamp();
+    let url = state.platform.config.auth.public_url.join(path);
+    let jti = state.platform.random.uuid_v4().to_string();
+    let mut claims = signer.proof_claims(method, &url, now, &jti, token);
+    claims["nonce"] = state.nonces.issue(now).into();
+    signer.proof(&claims)
+}
+
+#[tokio::test]
+async fn a_proof_by_rs256_proves_nothing__fapi2_sp_5_4_1() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let mut fapi = FapiApp::new(&server).await;
+        fapi.dpop = Signer::new(Algorithm::PS256);
+        let code = fapi.code("ann@example.com").await;
+        fapi.dpop.algorithm = Algorithm::RS256;
+        let before = server.rows().await;
+        fapi.token(&fapi.app().exchange_form(&code)).await.is_error(400, "invalid_dpop_proof");
+        let shown = proof(&server, &fapi.dpop, ("POST", "/oauth/par"), None);
+        let object = fapi.object(json!({}));
+        let pushed = fapi.post("/oauth/par", &[("dpop", &shown)], &[("request", &object)]).await;
+        pushed.is_error(400, "invalid_dpop_proof");
+        assert_eq!(server.rows().await, before);
+        // Nor where its tokens are used: the very key, under the other algorithm.
+        fapi.dpop.algorithm = Algorithm::PS256;
+        let tokens = fapi.token(&fapi.app().exchange_form(&code)).await.json(200);
+        let token = tokens["access_token"].as_str().unwrap();
+        let ask = async |signer: &Signer| {
+            let shown = proof(&server, signer, ("GET", "/oauth/userinfo"), Some(token));
+            let request = Request::get("/oauth/userinfo").header("authorization", format!("DPoP {token}"));
+            server.send(request.header("dpop", shown), "").await
+        };
+        fapi.dpop.algorithm = Algorithm::RS256;
+        let refused = ask(&fapi.dpop).await;
+        assert_eq!(refused.status, 401);
+        assert!(
+            refused
+                .headers
+                .get_all("www-authenticate")
+                .iter()
+                .any(|challenge| { challenge.to_str().unwrap().contains("error=\"invalid_dpop_proof\"") })
+        );
+        fapi.dpop.algorithm = Algorithm::PS256;
+        ask(&fapi.dpop).await.json(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn signed_answers_have_an_algorithm_of_the_profile_without_being_told__fapi2_ms_5_5_1() {
+    each_server(&[], |server| async move {
+        let fapi = FapiApp::new(&server).await;
+        let accept = [("accept", "application/token-introspection+jwt")];
+        let answer = fapi.post("/oauth/introspect", &accept, &[("token", "x")]).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, accept[0].1));
+        assert_eq!(server.jwt(&answer.body).await.0["alg"], "ES256");
+        // Whoever is not held to the profile has the specification's default (RFC 9701 §6).
+        let plain = server.app(|_| {}).await.post_with("/oauth/introspect", &accept, &[("token", "x")]).await;
+        assert_eq!(server.jwt(&plain.body).await.0["alg"], "RS256");
     })
     .await;
 }

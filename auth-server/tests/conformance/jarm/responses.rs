@@ -75,3 +75,62 @@ async fn the_client_chooses_the_algorithm__jarm_3() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_refusal_and_an_expired_request_lead_back_signed__jarm_2_1() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server.app(|_| {}).await;
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        let told = async |mode: &str, answer: &Answer| {
+            let (_, claims) = server.jwt(&response(mode, answer)).await;
+            assert_eq!(
+                (&claims["error"], &claims["state"]),
+                (&json!("access_denied"), &json!("af0ifjsldkj")),
+                "{mode}"
+            );
+            assert!(claims["aud"] == app.client_id.as_str() && claims.get("code").is_none(), "{claims}");
+        };
+        for mode in ["query.jwt", "fragment.jwt", "form_post.jwt"] {
+            let asked = app.authorization(&[("response_mode", mode)]);
+            let consent = browser.get(&asked).await.location().to_owned();
+            let page = browser.get(&consent).await;
+            let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));
+            let decision = [("csrf", csrf.as_str()), ("request", request.as_str()), ("decision", "deny")];
+            told(mode, &browser.post("/consent", &decision).await).await;
+            // What the page says that was left open: decided already.
+            let decided = browser.get(&consent).await;
+            assert_eq!(decided.status, 410);
+            if mode == "form_post.jwt" {
+                told(mode, &decided).await;
+            } else {
+                // The link back to the client.
+                assert!(decided.body.contains("response=ey") && !decided.body.contains("error="), "{decided:?}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_object_or_a_reference_is_told_signed__jarm_2_1() {
+    each_server(&[], |server| async move {
+        let app = server.app(|_| {}).await;
+        let unknown = format!("{}x", auth_server::protocol::pushed_requests::PREFIX);
+        let before = server.rows().await;
+        for mode in ["query.jwt", "fragment.jwt", "form_post.jwt", "jwt"] {
+            for (wrong, code) in [
+                (("request", "x.y.z"), "invalid_request_object"),
+                (("request_uri", unknown.as_str()), "invalid_request_uri"),
+                (("request_uri", "https://app.example/request.jwt"), "request_uri_not_supported"),
+            ] {
+                let answer = server.get(&app.authorization(&[("response_mode", mode), wrong])).await;
+                let (_, claims) = server.jwt(&response(mode, &answer)).await;
+                assert_eq!((&claims["error"], &claims["state"]), (&json!(code), &json!("af0ifjsldkj")));
+            }
+        }
+        assert_eq!(server.rows().await, before);
+    })
+    .await;
+}

@@ -38,6 +38,36 @@ async fn errors_take_the_same_way_as_the_code__multiple_response_types_2_1() {
 }
 
 #[tokio::test]
+async fn refusals_and_what_is_wrong_with_an_object_or_a_reference_come_in_the_fragment__multiple_response_types_2_1() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server.app(|_| {}).await;
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        let mode = ("response_mode", "fragment");
+        let consent = browser.get(&app.authorization(&[mode])).await.location().to_owned();
+        let page = browser.get(&consent).await;
+        let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));
+        let decision = [("csrf", csrf.as_str()), ("request", request.as_str()), ("decision", "deny")];
+        let fragment = browser.post("/consent", &decision).await.fragment();
+        assert_eq!((&*fragment["error"], &*fragment["state"]), ("access_denied", "af0ifjsldkj"));
+        let decided = browser.get(&consent).await;
+        assert_eq!(decided.status, 410);
+        assert!(decided.body.contains("https://app.example/callback#error=access_denied"), "{decided:?}");
+        let before = server.rows().await;
+        for (wrong, code) in [
+            (("request", "x.y.z"), "invalid_request_object"),
+            (("request_uri", "https://app.example/request.jwt"), "request_uri_not_supported"),
+        ] {
+            let fragment = server.get(&app.authorization(&[mode, wrong])).await.fragment();
+            assert_eq!((&*fragment["error"], &*fragment["state"]), (code, "af0ifjsldkj"));
+        }
+        assert_eq!(server.rows().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_unknown_response_mode_is_refused_in_the_default_way__multiple_response_types_2_1() {
     each_server(&[], |server| async move {
         let app = server.app(|_| {}).await;

@@ -38,12 +38,44 @@ async fn unknown_parameters_are_ignored_and_doubled_ones_refused__oidc_core_3_1_
         let app = server.app(|_| {}).await;
         app.tokens(&mut server.browser(), "ann@example.com", &[("extra", "foobar"), ("claims_locales", "se")]).await;
         let before = server.rows().await;
-        for name in ["state", "scope", "unheard_of", "claims"] {
-            let url = format!("{}&{name}=a&{name}=b", app.authorization(&[(name, "")]));
-            // Which of the two is meant, nobody knows: not even where to answer.
-            let page = server.get(&url).await;
+        let doubled = |name: &str| format!("{}&{name}=a&{name}=b", app.authorization(&[(name, "")]));
+        // Which of the two is meant, nobody knows; where to answer is known all the same (RFC 6749 §4.1.2.1).
+        for name in ["scope", "nonce", "unheard_of", "claims", "audience", "code_challenge", "state", "response_mode"] {
+            let mut forms = app.parameters(&[(name, "")]);
+            forms.extend([(name, "a"), (name, "b")]);
+            for answer in [server.get(&doubled(name)).await, server.post("/oauth/authorize", &forms).await] {
+                let told = answer.redirects_with_error("invalid_request");
+                assert!(told["error_description"].contains(name), "{told:?}");
+                // Neither of two states is given back.
+                assert_eq!(told.get("state").map(String::as_str), (name != "state").then_some("af0ifjsldkj"), "{name}");
+            }
+        }
+        // Not even that.
+        for name in ["client_id", "redirect_uri", "request", "request_uri"] {
+            let page = server.get(&doubled(name)).await;
             assert_eq!(page.status, 400);
             page.is_error_page();
+        }
+        let both = format!("{}&redirect_uri=https%3A%2F%2Fevil.example%2F", app.authorization(&[]));
+        server.get(&both).await.is_error_page();
+        let unknown = format!("{}&nonce=a&nonce=b", app.authorization(&[("client_id", "nobody")]));
+        server.get(&unknown).await.is_error_page();
+        assert_eq!(server.rows().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn redirect_uri_is_required_where_openid_is_asked_for__oidc_core_3_1_2_1() {
+    each_server(&[], |server| async move {
+        let app = server.app(|_| {}).await;
+        let before = server.rows().await;
+        for scope in ["openid", "email openid"] {
+            let without = [("redirect_uri", ""), ("scope", scope)];
+            let page = server.get(&app.authorization(&without)).await;
+            assert_eq!(page.status, 400);
+            page.is_error_page();
+            crate::rfc9126_par::push(&app, &without).await.is_error(400, "invalid_request");
         }
         assert_eq!(server.rows().await, before);
     })

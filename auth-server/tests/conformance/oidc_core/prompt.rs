@@ -109,3 +109,31 @@ async fn consent_asks_also_who_consented_before_and_our_own_apps__oidc_core_3_1_
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_consent_that_anybody_could_pretend_to_have_must_be_confirmed__oidc_core_3_1_2_6() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let loopback = |client: &mut auth_server::clients::ClientMetadata| {
+            client.redirect_uris = vec!["http://127.0.0.1/callback".into()];
+            client.token_endpoint_auth_method = "none".into();
+        };
+        let (app, own) = (server.app(loopback).await, server.own_app(loopback).await);
+        let silent = [("prompt", "none")];
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        let before = server.rows().await;
+        browser.get(&app.authorization(&silent)).await.redirects_with_error("consent_required");
+        // One of our own needs no consent, and may be somebody else's program all the same (RFC 8252 §8.6).
+        browser.get(&own.authorization(&silent)).await.redirects_with_error("interaction_required");
+        assert_eq!(server.rows().await, before);
+        for app in [app, own] {
+            app.tokens(&mut browser, "ann@example.com", &[]).await;
+            let before = server.rows().await;
+            browser.get(&app.authorization(&silent)).await.redirects_with_error("interaction_required");
+            assert_eq!(server.rows().await, before);
+            assert!(browser.get(&app.authorization(&[])).await.location().starts_with("/consent?"));
+        }
+    })
+    .await;
+}

@@ -1,6 +1,11 @@
 //! §4.1, the authorization code grant.
 
-use crate::harness::{Server, each_server};
+use auth_server::clients;
+use shared::execute;
+use sqlx::types::Json;
+
+use crate::harness::{Answer, App, Server, each_server};
+use crate::rfc9126_par::{pushed, referring};
 
 #[tokio::test]
 async fn a_code_becomes_tokens_and_a_second_use_ends_them__rfc6749_4_1_2() {
@@ -120,6 +125,33 @@ async fn a_code_is_for_its_client_and_its_redirect_uri_alone__rfc6749_4_1_3() {
     .await;
 }
 
+/// Exchanges a code without saying where it was sent.
+async fn exchange_without(app: &App, code: &str) -> Answer {
+    let mut form = app.exchange_form(code);
+    form.retain(|(name, _)| *name != "redirect_uri");
+    app.token(&form).await
+}
+
+#[tokio::test]
+async fn where_one_redirect_uri_is_registered_it_may_be_left_out__rfc6749_3_1_2_3__rfc6749_4_1_3() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server.app(|_| {}).await;
+        let mut browser = server.browser();
+        let code = app.code(&mut browser, "ann@example.com", &[("scope", "email"), ("redirect_uri", "")]).await;
+        exchange_without(&app, &code).await.json(200);
+        // Who named it names it again.
+        let code = app.code(&mut browser, "ann@example.com", &[("scope", "email")]).await;
+        let before = server.rows().await;
+        exchange_without(&app, &code).await.is_error(400, "invalid_request");
+        let two = server.app(|client| client.redirect_uris.push("https://app.example/other".into())).await;
+        server.get(&two.authorization(&[("scope", "email"), ("redirect_uri", "")])).await.is_error_page();
+        assert_eq!(server.rows().await, before);
+        app.exchange(&code).await.json(200);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_code_that_lay_about_for_a_minute_is_an_invalid_grant__rfc6749_4_1_2() {
     each_server(&[], |server| async move {
@@ -129,6 +161,40 @@ async fn a_code_that_lay_about_for_a_minute_is_an_invalid_grant__rfc6749_4_1_2()
         server.state.platform.clock.advance(std::time::Duration::from_secs(61));
         let before = server.rows().await;
         app.exchange(&code).await.is_error(400, "invalid_grant");
+        assert_eq!(server.rows().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_without_the_grant_is_told_so__rfc6749_4_1_2_1() {
+    each_server(&[], |server| async move {
+        let machine = server.app(|client| client.grant_types = vec!["client_credentials".into()]).await;
+        let before = server.rows().await;
+        let told = server.get(&machine.authorization(&[])).await.redirects_with_error("unauthorized_client");
+        assert_eq!(told["state"], "af0ifjsldkj");
+        server.get(&machine.authorization(&[("redirect_uri", "https://evil.example/")])).await.is_error_page();
+        assert_eq!(server.rows().await, before);
+
+        // Also when it lost the grant after it pushed a request.
+        let app = server.app(|_| {}).await;
+        let uri = pushed(&app, &[]).await;
+        let id = app.client_id.as_str().into();
+        let mut tx = server.state.platform.db.begin().await.unwrap();
+        let mut client = clients::by_id(&mut tx, &id).await.unwrap().unwrap();
+        client.metadata.grant_types = vec!["client_credentials".into()];
+        execute!(&mut tx, "UPDATE clients SET metadata = $2 WHERE client_id = $1", &id, Json(&client.metadata))
+            .unwrap();
+        tx.commit().await.unwrap();
+        server.state.clients.forget(&id).await;
+        let before = server.rows().await;
+        let beside = [("redirect_uri", app.redirect_uri.as_str())];
+        let told = server.get(&referring(&app.client_id, &uri, &beside)).await;
+        told.redirects_with_error("unauthorized_client");
+        server.get(&referring(&app.client_id, &uri, &[])).await.is_error_page();
+        // A parameter that comes twice is no better beside a request_uri.
+        let two = format!("{}&x=1&x=2", referring(&machine.client_id, &uri, &beside));
+        server.get(&two).await.redirects_with_error("invalid_request");
         assert_eq!(server.rows().await, before);
     })
     .await;

@@ -7,7 +7,7 @@ use shared::ids::UserId;
 use shared::jose::testing::Signer;
 
 use super::{TYPE, remembered};
-use crate::harness::{Answer, App, Server, each_server};
+use crate::harness::{ALLOWED, Answer, App, Server, Site, each_server};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
@@ -146,6 +146,17 @@ async fn an_assertion_that_does_not_hold_is_an_invalid_grant__rfc7523_3_1__rfc75
             ("large", service.with("x", json!("x".repeat(9000)))),
         ];
         cases.extend(["iss", "sub", "aud", "exp", "jti"].map(|name| (name, service.without(name))));
+        // Each of two readers may take another one of the two.
+        let (header, claims) = (service.signer.header("JWT").to_string(), service.claims().to_string());
+        let twice = |text: &str, member: &str| text.replacen('{', &format!("{{{member},"), 1);
+        cases.extend([
+            ("sub twice", service.signer.sign_text(&header, &twice(&claims, &format!("\"sub\":\"{nobody}\"")))),
+            ("a member of a member twice", {
+                let claims = twice(&claims, r#""x":{"y":1,"y":2}"#);
+                service.signer.sign_text(&header, &claims)
+            }),
+            ("alg twice", service.signer.sign_text(&twice(&header, r#""alg":"none""#), &claims)),
+        ]);
         let (before, remembered_before) = (server.rows().await, remembered(&server).await);
         let mut bodies = vec![];
         for (case, assertion) in cases {
@@ -260,6 +271,24 @@ async fn only_our_own_confidential_clients_with_keys_may_have_the_grant__rfc7523
         app.token(&[("grant_type", GRANT), ("assertion", "x")]).await.is_error(400, "unauthorized_client");
         let document = server.get("/.well-known/oauth-authorization-server").await.json(200);
         assert!(document["grant_types_supported"].as_array().unwrap().contains(&json!(GRANT)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_assertion_waits_for_keys_that_can_t_be_fetched_just_now__rfc7523_3_1() {
+    let site = &Site::start().await;
+    each_server(&[ALLOWED], |server| async move {
+        let service = Service::new(&server, |metadata| {
+            metadata.jwks = None;
+            metadata.jwks_uri = Some(format!("{}/jwks", site.url));
+        })
+        .await;
+        let before = (server.rows().await, remembered(&server).await);
+        let later = service.ask(&service.signed(&service.claims())).await;
+        later.is_error(503, "temporarily_unavailable");
+        assert_eq!(later.header("retry-after"), "5");
+        assert_eq!((server.rows().await, remembered(&server).await), before);
     })
     .await;
 }

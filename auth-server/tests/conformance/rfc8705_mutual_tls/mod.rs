@@ -1,6 +1,7 @@
 //! RFC 8705: OAuth 2.0 Mutual-TLS Client Authentication and Certificate-Bound Access Tokens. The handshake itself is
 //! tested where the listener is, in `shared`, and over real connections in `e2e`.
 
+mod assertions;
 mod bound_tokens;
 mod discovery;
 mod registration;
@@ -20,13 +21,13 @@ use url::form_urlencoded;
 use crate::harness::{ALLOWED, Answer, App, Server, each_server};
 
 /// Where the certificates of a test come from.
-struct Stage {
-    server: Server,
-    authority: Authority,
+pub struct Stage {
+    pub server: Server,
+    pub authority: Authority,
 }
 
 /// Runs `test` on each store, on a server that sees certificates and trusts the stage's authority.
-async fn each_stage<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
+pub async fn each_stage<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
     let folder = tempfile::tempdir().unwrap();
     let file: PathBuf = folder.path().join("ca.pem");
     let authority = || Authority::new("Test authority");
@@ -48,7 +49,7 @@ async fn each_stage<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
     .await;
 }
 
-fn parsed(identity: &Identity) -> ClientCertificate {
+pub fn parsed(identity: &Identity) -> ClientCertificate {
     ClientCertificate::parse(&identity.der, vec![]).unwrap()
 }
 
@@ -67,7 +68,7 @@ fn machine(metadata: &mut ClientMetadata, method: &str) {
 }
 
 /// Posts a form as `app`, over a connection whose client showed `identity`.
-async fn post(app: &App, identity: Option<&Identity>, path: &str, form: &[(&str, &str)]) -> Answer {
+pub async fn post(app: &App, identity: Option<&Identity>, path: &str, form: &[(&str, &str)]) -> Answer {
     let mut form = form.to_vec();
     let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     match app.secret {

@@ -4,6 +4,7 @@ mod claims;
 mod objects;
 mod pushed;
 mod required;
+mod single_use;
 
 use auth_server::clients::ClientMetadata;
 use jsonwebtoken::Algorithm;

@@ -183,6 +183,9 @@ async fn nothing_nests_in_a_request_object__rfc9101_4() {
         for odd in [json!({"state": true}), json!({"state": "a\u{0}b"}), json!({"resource": [1]})] {
             signing.refuses(&signing.object(odd)).await;
         }
+        // A member that nobody knows is ignored, whatever it is (RFC 6749 §3.1).
+        let unknown = signing.object(json!({"x-flag": true, "x-nothing": {"a": null}}));
+        server.get(&signing.carrying(&unknown, &[])).await.location();
     })
     .await;
 }
