@@ -207,3 +207,19 @@ async fn new_addresses_at_a_host_are_asked_at_a_pace_that_leaves_the_known_ones_
     state.platform.clock.advance(Duration::from_secs(6));
     verify_signed(&state.client_keys, &known, &token(&new, Some("2")), &ASYMMETRIC).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_token_that_names_no_key_is_tried_against_a_few_and_no_more__oidc_core_10_1() {
+    let (_, _, state, _scratch) = site().await;
+    let signers: Vec<_> = (0..5).map(|_| Signer::new(Algorithm::ES256)).collect();
+    let ids = ["0", "1", "2", "3", "4"];
+    let keyed = |count: usize| {
+        let keys: Vec<_> = signers.iter().zip(ids).take(count).collect();
+        client(&state, move |m| m.jwks = Some(set(&keys)))
+    };
+    let (few, many) = (keyed(4).await, keyed(5).await);
+    verify_signed(&state.client_keys, &few, &token(&signers[3], None), &ASYMMETRIC).await.unwrap();
+    let refused = verify_signed(&state.client_keys, &many, &token(&signers[3], None), &ASYMMETRIC).await.unwrap_err();
+    assert_eq!(refused, NotSigned::Token(JwtError::ManyKeys));
+    verify_signed(&state.client_keys, &many, &token(&signers[3], Some("3")), &ASYMMETRIC).await.unwrap();
+}

@@ -234,7 +234,12 @@ impl Clients {
             };
             Ok::<_, DbError>(client.map(Arc::new))
         });
-        found.await.map_err(shared_error)
+        let found = found.await.map_err(shared_error)?;
+        // A document that could not be had is asked for again (draft §5.2: errors are not kept).
+        if !registered && found.is_none() {
+            self.forget(id).await;
+        }
+        Ok(found)
     }
 
     /// A flow begins: a client that is known by its document, and that was never seen, is looked for where its id leads.
