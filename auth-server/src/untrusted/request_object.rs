@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use futures::FutureExt;
 use serde_json::Value;
 use shared::jose::ASYMMETRIC;
 use shared::jose::jwk::KeySet;

@@ -122,7 +122,7 @@ async fn two_sectors_see_different_sids_of_one_session_and_its_end_is_the_same_f
             assert_eq!(sid(&server, &refreshed).await, *sids.last().unwrap());
             access_tokens.push(tokens["access_token"].as_str().unwrap().to_owned());
             access_tokens.push(refreshed["access_token"].as_str().unwrap().to_owned());
-            hint = hint + if app.client_id == other.client_id { tokens["id_token"].as_str().unwrap() } else { "" };
+            hint += if app.client_id == other.client_id { tokens["id_token"].as_str().unwrap() } else { "" };
         }
         // One that is to outlast the session, and whose tokens of the session end with it all the same.
         let lasting = server.app(pairwise("https://c.example/one")).await;

@@ -1,10 +1,11 @@
 //! §2.3, §5.2 and §10.4 across instances: what one changes, another on the same store follows within a second. Keys: an
 //! instance looks for them once a minute, a day before they sign.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use auth_server::clients::{self, ClientMetadata, NewClient, Origin};
 use shared::ids::ClientId;
+use tokio::time::Instant;
 
 use crate::harness::{Answer, App, PASSWORD, Server, each_server};
 

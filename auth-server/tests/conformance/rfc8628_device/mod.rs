@@ -37,15 +37,6 @@ async fn decide(browser: &mut Browser, begun: &Value, decision: &str) -> Answer 
     browser.post("/device", &[("csrf", &csrf), ("user_code", &code), ("decision", decision)]).await
 }
 
-/// The device code of a request that `email` has allowed.
-pub async fn allowed(app: &App, email: &str) -> String {
-    let begun = begin(app).await;
-    let mut browser = app.server.browser();
-    browser.sign_in(email).await;
-    decide(&mut browser, &begun, "allow").await;
-    begun["device_code"].as_str().expect("a device code").to_owned()
-}
-
 /// The interval's end.
 fn wait(server: &Server, seconds: u64) {
     server.state.platform.clock.advance(std::time::Duration::from_secs(seconds));

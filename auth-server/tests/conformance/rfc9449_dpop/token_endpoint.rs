@@ -1,10 +1,8 @@
 //! §5, DPoP access token request; §5.2, client registration; §6, what a bound token says.
 
-use auth_server::clients::{DEVICE_CODE as DEVICE, JWT_BEARER, TOKEN_EXCHANGE as EXCHANGE};
-use jsonwebtoken::Algorithm;
+use auth_server::clients::TOKEN_EXCHANGE as EXCHANGE;
 use serde_json::json;
 use shared::dpop::ALGORITHMS;
-use shared::jose::testing::Signer;
 
 use super::{CREDENTIALS, Holder, TOKEN, machine, payload, public};
 use crate::harness::{EveryGrant, each_server};
