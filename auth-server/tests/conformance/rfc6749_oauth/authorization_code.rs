@@ -140,11 +140,11 @@ async fn where_one_redirect_uri_is_registered_it_may_be_left_out__rfc6749_3_1_2_
         let mut browser = server.browser();
         let code = app.code(&mut browser, "ann@example.com", &[("scope", "email"), ("redirect_uri", "")]).await;
         exchange_without(&app, &code).await.json(200);
-        // Who named it names it again.
+        // Who named it names it again, and of two, one has to be named.
+        let two = server.app(|client| client.redirect_uris.push("https://app.example/other".into())).await;
         let code = app.code(&mut browser, "ann@example.com", &[("scope", "email")]).await;
         let before = server.rows().await;
         exchange_without(&app, &code).await.is_error(400, "invalid_request");
-        let two = server.app(|client| client.redirect_uris.push("https://app.example/other".into())).await;
         server.get(&two.authorization(&[("scope", "email"), ("redirect_uri", "")])).await.is_error_page();
         assert_eq!(server.rows().await, before);
         app.exchange(&code).await.json(200);
