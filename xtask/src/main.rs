@@ -49,7 +49,7 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Regenerate docs/CONFIGURATION.md and docs/openapi/ from the code.
+    /// Regenerate docs/CONFIGURATION.md, docs/CONFORMANCE.md and docs/openapi/ from the code.
     Docs {
         /// Change nothing; fail when a committed document differs from the code or names a path that is not there.
         #[arg(long)]

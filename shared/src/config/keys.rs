@@ -280,7 +280,7 @@ settings! {
         /// Must clients that register themselves use PKCE?
         require_pkce: bool = "true";
         /// May a client's id be the https URL of a document with its metadata (OAuth Client ID Metadata Document)? The
-        /// document is fetched; such clients always ask for consent, under the name of their host.
+        /// document is fetched; people are asked for consent under the name of its host.
         metadata_documents: bool = "false";
         /// After how many days a client that registered itself is forgotten, when it has no grant and did not act for
         /// itself in that time. 0: never.
