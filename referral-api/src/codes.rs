@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::db::DbError;
 use shared::email::Email;
-use shared::http::{Json, Path, Query};
+use shared::http::{ClientIp, Json, Path, Query};
 use shared::idempotency::{Idempotent, Kept};
 use shared::ids::{ClientId, CodeId, UserId};
 use shared::problem::{FieldError, Problem};
@@ -28,6 +28,8 @@ use crate::state::AppState;
 const DRAWS: usize = 5;
 /// More is not a limit any more.
 const MAX_USES: i64 = 1_000_000;
+/// How many clients that act for themselves may look addresses up at full speed from one address.
+pub(crate) const CLIENTS_AT_AN_ADDRESS: u64 = 4;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A new referral code.
@@ -369,6 +371,7 @@ pub async fn delete(
 pub async fn lookup(
     State(state): State<AppState>,
     caller: Caller<ReadCodes>,
+    ip: ClientIp,
     Query(query): Query<LookupQuery>,
 ) -> Result<Json<FoundCode>, Problem> {
     let platform = state.platform();
@@ -377,6 +380,11 @@ pub async fn lookup(
     // Whoever may look addresses up must not be able to try a list of them.
     let max = platform.config.limits.lookups_per_minute;
     platform.limits.check("lookup", caller.token.counted_as().as_bytes(), max, MINUTE).await?;
+    // Where anybody may register clients, they are as many as one likes: so they count together where they come from.
+    if caller.token.user.is_none() {
+        let max = max.saturating_mul(CLIENTS_AT_AN_ADDRESS);
+        platform.limits.check("lookup-clients", &ip.bucket(), max, MINUTE).await?;
+    }
     match discoverable_code(&state, &email).await?.1 {
         Some(row) => {
             Ok(Json(FoundCode { share_url: share_url(&row.code, &state), code: row.code, expires_at: row.expires_at }))

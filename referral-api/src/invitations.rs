@@ -20,7 +20,7 @@ use shared::{Platform, audit, fetch_all};
 use utoipa::ToSchema;
 
 use crate::access::{AccessToken, Caller, Invite, token_needed};
-use crate::codes::discoverable_code;
+use crate::codes::{CLIENTS_AT_AN_ADDRESS, discoverable_code};
 use crate::state::AppState;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -92,6 +92,11 @@ pub async fn create(
     }
     let bucket = ip.bucket();
     let counted_by = if token.is_some() { caller.as_bytes() } else { bucket.as_slice() };
+    // As for look-ups: clients that act for themselves count together where they come from.
+    if token.as_ref().is_some_and(|token| token.user.is_none()) {
+        let max = platform.config.invitations.per_caller_per_day.saturating_mul(CLIENTS_AT_AN_ADDRESS);
+        platform.limits.check("invitation-clients", &bucket, max, DAY).await?;
+    }
     let address_may_be_mailed = within_limits(platform, counted_by, &friend).await?;
 
     let (referrer, code) = discoverable_code(&state, &referrer).await?;

@@ -22,7 +22,7 @@ use shared::outbound::{Outbound, ReadError, Refused, read_at_most};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::Client;
+use super::{Client, Origin};
 
 /// How long a fetched set is used without asking again: so long a key that was withdrawn may still be accepted.
 const FRESH: TimeDelta = TimeDelta::minutes(5);
@@ -33,7 +33,8 @@ const LONGEST_USE: TimeDelta = TimeDelta::hours(1);
 /// A request waits for it.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How many sets of one host are fetched in a minute for the first time, and how many are fetched again. Each counts by
-/// itself: whoever registers ever new addresses at a host does not keep the sets in use there from being renewed.
+/// itself, and the clients of the operator apart from those that came by themselves: whoever registers ever new addresses
+/// at a host keeps no set in use there from being renewed, and none of the operator's clients from its first.
 const FIRST_PER_HOST: u64 = 30;
 const AGAIN_PER_HOST: u64 = 120;
 /// Room for twenty keys with their certificates.
@@ -128,7 +129,7 @@ impl ClientKeys {
     async fn of(&self, client: &Client, rejected: Option<&Arc<KeySet>>) -> Result<Arc<KeySet>, ClientKeysError> {
         match (&client.metadata.jwks, &client.metadata.jwks_uri) {
             (Some(jwks), _) => self.parsed(&client.client_id, jwks).await,
-            (None, Some(uri)) => self.fetched(uri, rejected).await,
+            (None, Some(uri)) => self.fetched(uri, client.origin, rejected).await,
             (None, None) => Err(ClientKeysError::None),
         }
     }
@@ -144,7 +145,12 @@ impl ClientKeys {
         Ok(keys)
     }
 
-    async fn fetched(&self, uri: &str, rejected: Option<&Arc<KeySet>>) -> Result<Arc<KeySet>, ClientKeysError> {
+    async fn fetched(
+        &self,
+        uri: &str,
+        origin: Origin,
+        rejected: Option<&Arc<KeySet>>,
+    ) -> Result<Arc<KeySet>, ClientKeysError> {
         let remote = self.by_reference.get_with_by_ref(uri, async { Arc::default() }).await;
         if let Some(keys) = remote.usable(self.clock.now(), FRESH, rejected) {
             return Ok(keys);
@@ -159,15 +165,15 @@ impl ClientKeys {
             *last = Some(now);
             let (keys, remote, uri) = (self.clone(), remote.clone(), uri.to_owned());
             // In a task of its own: a caller who hangs up must not end the fetch that others wait for.
-            let _ = tokio::spawn(async move { keys.fetch_into(&remote, &uri).await }).await;
+            let _ = tokio::spawn(async move { keys.fetch_into(&remote, &uri, origin).await }).await;
         }
         drop(last);
         remote.usable(self.clock.now(), LONGEST_USE, None).ok_or(ClientKeysError::Unavailable)
     }
 
-    async fn fetch_into(&self, remote: &Remote, uri: &str) {
+    async fn fetch_into(&self, remote: &Remote, uri: &str, origin: Origin) {
         let first = remote.current.read().unwrap_or_else(PoisonError::into_inner).is_none();
-        match self.fetch(uri, first).await {
+        match self.fetch(uri, origin, first).await {
             Ok(keys) => {
                 let kept = Some((Arc::new(keys), self.clock.now()));
                 *remote.current.write().unwrap_or_else(PoisonError::into_inner) = kept;
@@ -180,10 +186,15 @@ impl ClientKeys {
         }
     }
 
-    async fn fetch(&self, uri: &str, first: bool) -> Result<KeySet, FetchError> {
+    async fn fetch(&self, uri: &str, origin: Origin, first: bool) -> Result<KeySet, FetchError> {
         let url = Url::parse(uri).map_err(|_| FetchError::Guard(Refused::NotPlain))?;
         let host = url.host_str().unwrap_or_default().as_bytes();
-        let (name, most) = if first { ("client-keys", FIRST_PER_HOST) } else { ("client-keys-again", AGAIN_PER_HOST) };
+        let (name, most) = match (origin, first) {
+            (Origin::Operator, true) => ("client-keys", FIRST_PER_HOST),
+            (Origin::Operator, false) => ("client-keys-again", AGAIN_PER_HOST),
+            (_, true) => ("strangers-keys", FIRST_PER_HOST),
+            (_, false) => ("strangers-keys-again", AGAIN_PER_HOST),
+        };
         self.limits.check(name, host, most, Duration::from_secs(60)).await?;
         let request = self.outbound.guarded().get(&url)?;
         let request = request.header("accept", "application/jwk-set+json, application/json").timeout(PATIENCE);

@@ -8,6 +8,7 @@ mod members;
 mod metadata;
 mod pairwise;
 pub mod registration;
+mod response_mode;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use oxide_auth::primitives::scope::Scope;
 use serde_json::json;
 use shared::db::{Conn, DbError, Tx};
 use shared::http::ClientIp;
-use shared::ids::ClientId;
+use shared::ids::{ClientId, GrantId};
+use shared::revocations::{Kind, revoke};
 use shared::secret::{PlainToken, TokenHash};
 use shared::{Platform, audit, execute, fetch_all, fetch_optional};
 use sqlx::types::Json;
@@ -33,6 +35,7 @@ pub use metadata::{
     AUTH_METHODS, AUTHORIZATION_DETAILS_TYPES, ClientMetadata, DEVICE_CODE, GRANT_TYPES, ID_TOKEN_ALGS, JWT_BEARER,
     OFFLINE_ACCESS, Profile, SCOPES, SELF_SIGNED, SubjectType, TLS_CLIENT_AUTH, TOKEN_EXCHANGE,
 };
+pub use response_mode::ResponseMode;
 
 use check::{check, sector};
 use documents::{Documents, Failure};
@@ -540,14 +543,30 @@ fn seal_secret(platform: &Platform, client: &Client, secret: &PlainToken) -> Opt
 /// Deletes a client with all it was granted, and ends the access tokens it still holds. `false` when there is none.
 pub async fn delete(platform: &Platform, id: &ClientId) -> Result<bool, DbError> {
     let mut tx: Tx = platform.db.begin().await?;
+    let grants = grants_of(&mut tx, id).await?;
     let deleted = execute!(&mut tx, "DELETE FROM clients WHERE client_id = $1", id)?;
-    deleted_by(tx, platform, id, deleted, By::Operator).await
+    deleted_by(tx, platform, id, (deleted, grants), By::Operator).await
 }
 
-/// Ends what is left of a client whose row is `deleted`, and commits.
-async fn deleted_by(mut tx: Tx, platform: &Platform, id: &ClientId, deleted: u64, by: By) -> Result<bool, DbError> {
+/// The live grants of a client that is about to go.
+async fn grants_of(tx: &mut Tx, id: &ClientId) -> Result<Vec<(GrantId,)>, DbError> {
+    fetch_all!(tx, (GrantId,), "SELECT id FROM grants WHERE client_id = $1 AND revoked_at IS NULL", id)
+}
+
+/// Ends what is left of a client whose row is `deleted`, and commits. Its grants are listed each by itself: tokens that
+/// others got in exchange for its own name the grant, and themselves as the client.
+async fn deleted_by(
+    mut tx: Tx,
+    platform: &Platform,
+    id: &ClientId,
+    (deleted, grants): (u64, Vec<(GrantId,)>),
+    by: By,
+) -> Result<bool, DbError> {
     if deleted == 1 {
-        shared::revocations::revoke(&mut tx, platform, shared::revocations::Kind::Client, id.as_str()).await?;
+        revoke(&mut tx, platform, Kind::Client, id.as_str()).await?;
+        for (grant,) in grants {
+            revoke(&mut tx, platform, Kind::Grant, &grant.to_string()).await?;
+        }
         record(&mut tx, platform, "client.deleted", id, by).await?;
     }
     tx.commit().await?;

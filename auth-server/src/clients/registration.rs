@@ -150,13 +150,14 @@ pub async fn replace(
 /// Deletes the client whose registration `token` opens, as [`super::delete`]. `false` when it opens none by now.
 pub async fn delete(platform: &Platform, id: &ClientId, token: &PlainToken) -> Result<bool, DbError> {
     let mut tx = platform.db.begin().await?;
+    let grants = super::grants_of(&mut tx, id).await?;
     let deleted = execute!(
         &mut tx,
         "DELETE FROM clients WHERE client_id = $1 AND registration_token_hash = $2",
         id,
         token.hash()
     )?;
-    deleted_by(tx, platform, id, deleted, By::Registration).await
+    deleted_by(tx, platform, id, (deleted, grants), By::Registration).await
 }
 
 /// What becomes of what people allowed a client when its metadata change, in the transaction that stores the new ones.

@@ -74,13 +74,13 @@ pub async fn resume(
 async fn proceed(state: &AppState, mut page: Page, session: Session, request: &LogoutRequest) -> Response {
     page.prefer(&request.ui_locales);
     let decide = async {
-        let Some(signed_in) = sessions::current(&session, state).await? else { return Ok(None) };
+        let Some(signed_in) = sessions::current(&session, state).await? else { return Ok((None, false)) };
         let certain = request.names(state, &signed_in).await?;
-        Ok((!certain).then_some(signed_in))
+        Ok(((!certain).then_some(signed_in), certain))
     };
     match decide.await {
-        Ok(None) => pages::leave(state, &page, &session, request).await,
-        Ok(Some(signed_in)) => pages::ask(state, page, &signed_in, request).await,
+        Ok((None, certain)) => pages::leave(state, &page, &session, request, certain).await,
+        Ok((Some(signed_in), _)) => pages::ask(state, page, &signed_in, request).await,
         Err(error) => page::database(&page, &error),
     }
 }

@@ -23,7 +23,7 @@ use super::field::Field;
 use super::layout::{Page, see_other};
 use super::texts::Texts;
 use crate::AppState;
-use crate::protocol::device::{UserCode, Waiting, allow, deny, find};
+use crate::protocol::device::{Decided, UserCode, Waiting, allow, deny, find};
 use crate::sessions::{self, SignedIn};
 
 /// Wrong codes in ten minutes, from one address and for one account (§5.1): of 25 billion codes, a guesser finds none.
@@ -202,12 +202,12 @@ pub async fn submit(
         _ => return error::malformed(&page),
     };
     match decided {
-        Ok(true) => {
+        Ok(Decided::Done) => {
             let step = Step::Done { allowed: decision == "allow" };
             page.render(StatusCode::OK, &DevicePage { page: &page, t: page.t(), step })
         }
-        // In another tab, or too late.
-        Ok(false) => {
+        Ok(Decided::SignedOut) => see_other(&format!("/login?request={}", word(Some(&waiting.code)))),
+        Ok(Decided::Over) => {
             let alert = Some(page.t().get("device-unknown"));
             enter(&page, &signed_in, StatusCode::UNPROCESSABLE_ENTITY, String::new(), alert)
         }

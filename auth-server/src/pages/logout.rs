@@ -122,7 +122,11 @@ pub async fn submit(
         Ok(None) => {}
         Err(error) => return error::database(&page, &error),
     }
-    if of_client { leave(&state, &page, &session, &request).await } else { leave_home(&state, &page, &session).await }
+    if of_client {
+        leave(&state, &page, &session, &request, false).await
+    } else {
+        leave_home(&state, &page, &session).await
+    }
 }
 
 async fn leave_home(state: &AppState, page: &Page, session: &Session) -> Response {
@@ -133,12 +137,19 @@ async fn leave_home(state: &AppState, page: &Page, session: &Session) -> Respons
     }
 }
 
-/// Signs out whoever is signed in and goes where the request leads; a page says so where it leads nowhere.
-pub async fn leave(state: &AppState, page: &Page, session: &Session, request: &LogoutRequest) -> Response {
+/// Signs out whoever is signed in and goes where the request leads; a page says so where it leads nowhere. `certain` as in
+/// [`LogoutRequest::destination`].
+pub async fn leave(
+    state: &AppState,
+    page: &Page,
+    session: &Session,
+    request: &LogoutRequest,
+    certain: bool,
+) -> Response {
     // A post from another site comes without the cookie: it must not be the one to take it away.
     let had_cookie = session.id().is_some();
     let leave = async {
-        let destination = request.destination(state).await?;
+        let destination = request.destination(state, certain).await?;
         Ok::<_, DbError>((sessions::sign_out(session, state).await?, destination))
     };
     match leave.await {

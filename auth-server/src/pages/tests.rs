@@ -256,6 +256,7 @@ async fn consent_is_given_by_who_saw_the_page() {
         };
         crate::clients::create(&state.platform, client).await.unwrap();
         let start = "/oauth/authorize?client_id=app&response_type=code&scope=openid%20email&state=s&\
+                     redirect_uri=https%3A%2F%2Fapp.example%2Fcb&\
                      code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
 
         let mut browser = Browser::new(&state);

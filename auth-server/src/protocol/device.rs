@@ -14,8 +14,8 @@ use shared::{Platform, audit, execute, fetch_optional};
 use sqlx::types::Json;
 
 use super::grants::{self, GrantDetails};
-use crate::clients::{Client, DEVICE_CODE};
-use crate::sessions::SignedIn;
+use crate::clients::{self, Client, DEVICE_CODE};
+use crate::sessions::{self, SignedIn};
 use crate::state::AppState;
 
 /// By how many seconds a device that asks too often has to slow down (§3.5).
@@ -123,6 +123,11 @@ pub struct Waiting {
     pub request: DeviceRequest,
 }
 
+/// Does the client's registration stand behind this request?
+fn stands(client: &Client, request: &DeviceRequest) -> bool {
+    client.may_use(DEVICE_CODE) && request.scope.iter().all(|scope| client.metadata.scopes.contains(scope))
+}
+
 /// The request with this code, when it still waits.
 pub async fn find(state: &AppState, code: &UserCode) -> Result<Option<Waiting>, DbError> {
     let mut conn = state.platform.db.read().await?;
@@ -138,17 +143,24 @@ pub async fn find(state: &AppState, code: &UserCode) -> Result<Option<Waiting>, 
     let Some((client_id, Json(request))) = row else { return Ok(None) };
     let client = state.clients.get(&client_id).await?;
     // What was withdrawn from the client while its device waited is not granted any more.
-    let client = client.filter(|client| {
-        let scopes = &client.metadata.scopes;
-        client.may_use(DEVICE_CODE) && request.scope.iter().all(|scope| scopes.contains(scope))
-    });
+    let client = client.filter(|client| stands(client, &request));
     Ok(client.map(|client| Waiting { code: code.clone(), client, request }))
 }
 
-/// The person allows it: makes the grant that the device's next question gets. `false` when it waits no more.
+/// What came of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    Done,
+    /// It waits no more: decided in another tab, too late, or its client may not ask for this any more.
+    Over,
+    /// The session that decides has just ended: it answers for nobody.
+    SignedOut,
+}
+
+/// The person allows it: makes the grant that the device's next question gets.
 ///
 /// The grant has no `sid`: the device goes on when the browser that helped it is signed out.
-pub async fn allow(platform: &Platform, waiting: &Waiting, signed_in: &SignedIn) -> Result<bool, DbError> {
+pub async fn allow(platform: &Platform, waiting: &Waiting, signed_in: &SignedIn) -> Result<Decided, DbError> {
     let details = GrantDetails {
         scope: waiting.request.scope.clone(),
         resource: waiting.request.resource.clone(),
@@ -158,6 +170,14 @@ pub async fn allow(platform: &Platform, waiting: &Waiting, signed_in: &SignedIn)
         ..GrantDetails::default()
     };
     let mut tx = platform.db.begin().await?;
+    // Whoever was signed out meanwhile, by the address's owner perhaps, must not leave a grant behind.
+    if !sessions::hold(&mut tx, platform, signed_in.sid).await? {
+        return Ok(Decided::SignedOut);
+    }
+    let client = clients::by_id(&mut tx, &waiting.client.client_id).await?;
+    if !client.is_some_and(|client| stands(&client, &waiting.request)) {
+        return Ok(Decided::Over);
+    }
     let grant = grants::insert_grant(&mut tx, platform, &waiting.client, signed_in.user_id, None, &details).await?;
     let allowed = fetch_optional!(
         &mut tx,
@@ -168,19 +188,22 @@ pub async fn allow(platform: &Platform, waiting: &Waiting, signed_in: &SignedIn)
         platform.clock.now(),
         grant.id
     )?;
-    let Some((expires_at,)) = allowed else { return Ok(false) };
+    let Some((expires_at,)) = allowed else { return Ok(Decided::Over) };
     // A device that never comes for it leaves nothing behind that looks alive.
     execute!(&mut tx, "UPDATE grants SET expires_at = $2 WHERE id = $1", grant.id, expires_at)?;
     let client = Some(&waiting.client.client_id);
     audit::record(&mut tx, platform, "device.allowed", Some(signed_in.user_id), client, json!({ "grant": grant.id }))
         .await?;
     tx.commit().await?;
-    Ok(true)
+    Ok(Decided::Done)
 }
 
-/// The person refuses. `false` when it waits no more.
-pub async fn deny(platform: &Platform, waiting: &Waiting, signed_in: &SignedIn) -> Result<bool, DbError> {
+/// The person refuses.
+pub async fn deny(platform: &Platform, waiting: &Waiting, signed_in: &SignedIn) -> Result<Decided, DbError> {
     let mut tx = platform.db.begin().await?;
+    if !sessions::hold(&mut tx, platform, signed_in.sid).await? {
+        return Ok(Decided::SignedOut);
+    }
     let denied = execute!(
         &mut tx,
         "UPDATE device_authorizations SET status = 'denied' \
@@ -189,12 +212,12 @@ pub async fn deny(platform: &Platform, waiting: &Waiting, signed_in: &SignedIn) 
         platform.clock.now()
     )?;
     if denied == 0 {
-        return Ok(false);
+        return Ok(Decided::Over);
     }
     let client = Some(&waiting.client.client_id);
     audit::record(&mut tx, platform, "device.denied", Some(signed_in.user_id), client, json!({})).await?;
     tx.commit().await?;
-    Ok(true)
+    Ok(Decided::Done)
 }
 
 /// What a device learns when it asks.

@@ -47,8 +47,8 @@ pub struct Destination {
     pub url: String,
     /// The client's name.
     pub client: String,
-    /// May the browser go there by itself? Without a hint, anybody can lay out a link that leads to the URI of a client,
-    /// and where anybody can be one, to any site at all: then the person decides (§3).
+    /// May the browser go there by itself? Unless a hint names the session, anybody can lay out a link that leads to the
+    /// URI of a client, and where anybody can be one, to any site at all: then the person decides (§3).
     pub unasked: bool,
 }
 
@@ -124,8 +124,9 @@ impl LogoutRequest {
         Ok(*sid == client.sid_of(platform, signed_in.sid) && *sub == client.sub_of(platform, signed_in.user_id))
     }
 
-    /// Where to go on. The registration is looked at once more: it may have changed since the request was read.
-    pub async fn destination(&self, state: &AppState) -> Result<Option<Destination>, DbError> {
+    /// Where to go on. The registration is looked at once more: it may have changed since the request was read. `certain`
+    /// says that the hint named the session that ends here ([`Self::names`]): anybody has some ID token of their own.
+    pub async fn destination(&self, state: &AppState, certain: bool) -> Result<Option<Destination>, DbError> {
         let (Some(uri), Some(client)) = (&self.post_logout_redirect_uri, self.client(state).await?) else {
             return Ok(None);
         };
@@ -136,7 +137,7 @@ impl LogoutRequest {
             Some(client_state) => with_query(uri, &[("state", client_state.clone())]),
             None => uri.clone(),
         };
-        let unasked = self.sub.is_some() || client.origin == Origin::Operator;
+        let unasked = certain || client.origin == Origin::Operator;
         Ok(Some(Destination { url, client: client.name.clone(), unasked }))
     }
 

@@ -73,7 +73,10 @@ fn texts(names: &[(&str, &str)]) -> Map<String, Value> {
 }
 
 fn form(required: &[&str], properties: impl Into<Value>) -> Value {
-    let schema = json!({ "type": "object", "required": required, "properties": properties.into() });
+    let mut schema = json!({ "type": "object", "properties": properties.into() });
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
     json!({ "required": true, "content": { FORM: { "schema": schema } } })
 }
 

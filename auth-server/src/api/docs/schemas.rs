@@ -9,7 +9,11 @@ fn members(kind: &Value, names: &[&str]) -> Map<String, Value> {
 
 fn object(required: &[&str], kinds: impl IntoIterator<Item = Map<String, Value>>) -> Value {
     let properties: Map<String, Value> = kinds.into_iter().flatten().collect();
-    json!({ "type": "object", "required": required, "properties": properties })
+    let mut schema = json!({ "type": "object", "properties": properties });
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
 }
 
 struct Kinds {

@@ -7,8 +7,7 @@ use super::certificates::mtls_auth_methods;
 use crate::clients::metadata::{
     AUTH_METHODS, AUTHORIZATION_DETAILS_TYPES, DEVICE_CODE, GRANT_TYPES, JWT_BEARER, SCOPES, TOKEN_EXCHANGE,
 };
-use crate::clients::{NewClient, Origin};
-use crate::protocol::authorization::response::ResponseMode;
+use crate::clients::{NewClient, Origin, ResponseMode};
 
 /// The grants that a client nobody vouched for may use. A password is typed into our own apps only, and whoever asserts
 /// who somebody is, or trades tokens, is let in by the operator.

@@ -4,8 +4,7 @@ use shared::jose;
 
 use super::Fault;
 use super::grants::known;
-use crate::clients::{ClientMetadata, Profile};
-use crate::protocol::authorization::response::ResponseMode;
+use crate::clients::{ClientMetadata, Profile, ResponseMode};
 
 /// FAPI 2.0 Security Profile §5.3.2.1: private_key_jwt or mutual TLS.
 const AUTH_METHODS: &[&str] = &["private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"];

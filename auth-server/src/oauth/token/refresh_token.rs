@@ -53,10 +53,17 @@ pub async fn refresh(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthE
     let Parts { mut details, reference, .. } = Parts::of(&grant.extensions).ok_or_else(broken)?;
     let reference = reference.ok_or_else(broken)?;
     // RFC 9449 §5: what a public client is given for a proof is bound to its key, also where the grant began without
-    // one. Or the successor would serve whoever steals it, and without the key.
-    if client.is_public() && details.cnf.is_none() && request.binding.is_some() {
-        details.cnf = request.binding.clone();
-        grants::update_details(&mut tx, reference.id, &details).await?;
+    // one. Or the successor would serve whoever steals it, and without the key. It is read again, now that the token's row
+    // is held: somebody else may have bound it a moment ago.
+    if client.is_public() && details.cnf.is_none() {
+        details.cnf = grants::binding_of(&mut tx, reference.id).await?;
+        if details.cnf.is_some() && details.cnf != request.binding {
+            return Err(refused());
+        }
+        if details.cnf.is_none() && request.binding.is_some() {
+            details.cnf = request.binding.clone();
+            grants::update_details(&mut tx, reference.id, &details).await?;
+        }
     }
     let user: UserId = grant.owner_id.parse().map_err(|_| broken())?;
     let resource = tokens::check_resource(state, &parameters.resource, &details.resource)?;
@@ -69,6 +76,11 @@ pub async fn refresh(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthE
     scope.retain(|scope| client.metadata.scopes.contains(scope));
     if scope.is_empty() && asked > 0 {
         return Err(invalid_scope());
+    }
+    // Nor are details of a type that was taken away; and without them the scope would say more than was allowed.
+    let types = &client.metadata.authorization_details_types;
+    if !narrowed.iter().all(|detail| types.iter().any(|registered| detail["type"] == **registered)) {
+        return Err(OAuthError::invalid_grant("the client may not have authorization details of this type any more"));
     }
     tx.commit().await?;
 

@@ -35,6 +35,10 @@ fn unacceptable(which: &str) -> OAuthError {
 pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
     let TokenRequest { state, client, parameters, .. } = *request;
     let platform = &state.platform;
+    // No public client is registered for this grant; this is for a row that was changed by hand.
+    if client.is_public() {
+        return Err(OAuthError::new(Code::UnauthorizedClient, "a public client can't exchange tokens"));
+    }
     if parameters.get("requested_token_type").is_some_and(|t| t != ACCESS_TOKEN && t != JWT) {
         return Err(OAuthError::invalid_request(
             "requested_token_type must be an access token's: others are not issued",

@@ -60,6 +60,7 @@ fn stands(client: &Client, request: &ValidatedRequest) -> bool {
     };
     client.may_use("authorization_code")
         && matches_registered(client, &request.redirect_uri)
+        && (request.pkce.is_some() || !client.requires_pkce())
         && request.to_allow().iter().all(|scope| metadata.scopes.contains(scope))
         && request.authorization_details.iter().all(of_registered_type)
 }

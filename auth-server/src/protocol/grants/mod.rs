@@ -18,10 +18,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::Platform;
 use shared::db::{DbError, Tx};
-use shared::execute;
 use shared::ids::{GrantId, SessionId, UserId};
 use shared::revocations::{self, Kind};
-use shared::subjects;
+use shared::{execute, fetch_optional, subjects};
 use sqlx::types::Json;
 
 use super::binding::Confirmation;
@@ -208,6 +207,13 @@ pub async fn insert_grant(
         expires_at
     )?;
     Ok(GrantRef { id, sid, expires_at })
+}
+
+/// What a grant is bound to by now.
+pub async fn binding_of(tx: &mut Tx, grant: GrantId) -> Result<Option<Confirmation>, DbError> {
+    let row: Option<(Json<GrantDetails>,)> =
+        fetch_optional!(tx, (Json<GrantDetails>,), "SELECT details FROM grants WHERE id = $1", grant)?;
+    Ok(row.and_then(|(Json(details),)| details.cnf))
 }
 
 /// Replaces what a grant says.

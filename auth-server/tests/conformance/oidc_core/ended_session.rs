@@ -7,7 +7,7 @@ use crate::harness::{Server, each_server};
 const ANN: &str = "ann@example.com";
 
 /// Ends every session, as signing out in another tab does, before this process has heard of it.
-async fn end_sessions(server: &Server) {
+pub async fn end_sessions(server: &Server) {
     let platform = &server.state.platform;
     let mut tx = platform.db.begin().await.unwrap();
     let sids = shared::fetch_all!(&mut tx, (SessionId,), "SELECT sid FROM browser_sessions").unwrap();

@@ -5,7 +5,7 @@ mod arbitrary_requests;
 mod authentication_request;
 mod claims_parameter;
 mod discovery;
-mod ended_session;
+pub mod ended_session;
 mod id_token;
 pub mod id_token_hint;
 mod key_rotation;

@@ -1,6 +1,7 @@
 //! RFC 8628, OAuth 2.0 Device Authorization Grant.
 
 mod authorization;
+mod ended_session;
 mod page;
 mod polling;
 

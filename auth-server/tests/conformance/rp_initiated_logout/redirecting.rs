@@ -120,6 +120,14 @@ async fn without_a_hint_nobody_is_sent_on_to_a_strangers_page_without_a_click__r
         let hint = id_token(&app, &mut browser).await;
         let hinted = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)]);
         assert_eq!(browser.get(&hinted).await.location(), BYE);
+        // But not where it names no session: everybody has some ID token of their own to lay out.
+        let link = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE), ("state", "s")]);
+        stops(server.browser().get(&link).await);
+        let mut victim = server.browser();
+        victim.sign_in("ann@example.com").await;
+        let page = victim.get(&link).await;
+        let form = [("csrf", &*page.hidden("csrf")), ("request", &page.hidden("request"))];
+        stops(victim.post("/logout", &form).await);
     })
     .await;
 }
