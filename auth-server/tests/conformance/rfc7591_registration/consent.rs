@@ -41,12 +41,18 @@ async fn the_page_names_no_host_of_a_private_scheme__rfc8252_8_6() {
         for method in ["none", "client_secret_basic"] {
             let metadata = json!({
                 "client_name": "Your Bank",
-                "redirect_uris": ["com.evil.app://accounts.bank.example/cb"],
+                "redirect_uris": ["com.evil.app:/accounts.bank.example/cb"],
                 "token_endpoint_auth_method": method,
             });
             let page = page(&server, &metadata).await;
             assert!(page.body.contains("com.evil.app") && !page.body.contains("bank.example"), "{page:?}");
         }
+        // Nor of the operator's clients, who may write one there.
+        let own = server.app(|client| client.redirect_uris = vec!["com.evil.app://accounts.bank.example/cb".into()]);
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        let consent = browser.get(&own.await.authorization(&[])).await;
+        assert!(!browser.get(consent.location()).await.body.contains("bank.example"));
     })
     .await;
 }
