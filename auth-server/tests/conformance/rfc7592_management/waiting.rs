@@ -69,9 +69,14 @@ async fn a_waiting_request_for_what_was_withdrawn_is_gone__rfc7592_2_2() {
 #[tokio::test]
 async fn the_registration_counts_as_it_is_when_the_request_is_decided__rfc7592_2_2() {
     each_server(&[OPEN], |server| async move {
+        let user_id = server.person("ann@example.com").await;
+        server.browser().sign_in("ann@example.com").await;
+        let mut conn = server.state.platform.db.read().await.unwrap();
+        let session = shared::fetch_optional!(&mut conn, (SessionId,), "SELECT sid FROM browser_sessions").unwrap();
+        drop(conn);
         let ann = SignedIn {
-            user_id: server.person("ann@example.com").await,
-            sid: SessionId::new(&server.state.platform.random, &server.state.platform.clock),
+            user_id,
+            sid: session.expect("a session").0,
             auth_time: server.state.platform.clock.now(),
             acr: "urn:referris:acr:password".into(),
             amr: vec!["pwd".into()],
