@@ -125,6 +125,11 @@ async fn what_is_wrong_with_a_request_is_told_to_the_app_it_came_from__rfc6749_4
     // A parameter given twice (RFC 6749 §3.1).
     let mut twice = good.clone();
     twice.url.query_pairs_mut().append_pair("scope", "email");
+    let Stop::Away(back) = world.visitor().open(&twice.url).await else { panic!("it stayed") };
+    assert!(back.query_pairs().any(|(name, value)| name == "error" && value == "invalid_request"), "{back}");
+    // Of two redirect URIs nobody knows which is meant.
+    let mut twice = good.clone();
+    twice.url.query_pairs_mut().append_pair("redirect_uri", &app.redirect_uri);
     assert_eq!(world.visitor().open(&twice.url).await.page().status, 400);
 }
 on_both_stores!(what_is_wrong_with_a_request_is_told_to_the_app_it_came_from__rfc6749_4_1_2_1);

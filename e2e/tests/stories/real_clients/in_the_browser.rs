@@ -149,8 +149,8 @@ async fn a_single_page_app_on_oidc_client_ts(world: World) {
     fails(&does(&browser, "refreshWith", &[json!("nonsense")]).await, "invalid_grant");
 
     // In a hidden frame the session at the authorization server is known; yet the app is public and on loopback, where
-    // any program may listen, and so Ann is asked each time (RFC 8252 §8.6).
-    fails(&does(&browser, "silent", &[]).await, "consent_required");
+    // any program may listen, and so Ann confirms her consent each time (RFC 8252 §8.6).
+    fails(&does(&browser, "silent", &[]).await, "interaction_required");
 
     // What the library says of refusals.
     begins(&browser, json!({ "prompt": "consent" }), "button[name=decision][value=deny]").await;
