@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderValue, Method};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -124,6 +124,12 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
     if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert(request_id::HEADER, id);
     }
+    // The rest of the body is not read: who sends the next request on this connection would find it closed
+    // (RFC 9110 §15.5.14, RFC 9112 §9.6).
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let headers = response.headers_mut();
     // What the pages set themselves stays.
     for (name, value) in [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -229,7 +235,6 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use axum::body::{Body, Bytes, to_bytes};
     use axum::extract::Path;
-    use axum::http::StatusCode;
     use axum::routing::{get, post};
     use serde_json::Value;
     use tower::ServiceExt;
@@ -293,6 +298,7 @@ mod tests {
 
         assert_eq!(problem(ask(Request::get("/number/x"), "").await).await["status"], 400);
         let too_large = ask(Request::post("/echo"), vec![b'a'; BODY_LIMIT + 1]).await;
+        assert_eq!(too_large.headers()["connection"], "close");
         assert_eq!(problem(too_large).await["status"], 413);
         assert_eq!(ask(Request::post("/echo"), vec![b'a'; BODY_LIMIT]).await.status(), 200);
 
