@@ -8,6 +8,7 @@ use shared::ids::{ClientId, GrantId, SessionId, UserId};
 use shared::{Platform, users};
 
 use super::answer;
+use crate::clients;
 use crate::protocol::grants::revocation::{self, Listed, Which};
 
 #[derive(Subcommand)]
@@ -64,11 +65,20 @@ async fn person(platform: &Platform, text: &str) -> anyhow::Result<UserId> {
     Ok(user.with_context(|| format!("nobody has the address {text}"))?.id)
 }
 
+/// The same, once its client is known to be there: a slip of the pen must not look like a job well done.
+async fn known(platform: &Platform, which: Which) -> anyhow::Result<Which> {
+    if let Some(id) = &which.client {
+        let client = clients::by_id(&mut platform.db.read().await?, id).await?;
+        client.with_context(|| format!("there is no client {id}; `auth-server client list` names them"))?;
+    }
+    Ok(which)
+}
+
 /// Runs a command on the database.
 pub async fn run(platform: &Platform, command: GrantCommand, json: bool) -> anyhow::Result<()> {
     match command {
         GrantCommand::List { matching, limit } => {
-            let which = matching.which(platform).await?;
+            let which = known(platform, matching.which(platform).await?).await?;
             let mut conn = platform.db.read().await?;
             let grants = revocation::list(&mut conn, &which, platform.clock.now(), limit.into()).await?;
             let lines: Vec<String> = grants.iter().map(line).collect();
@@ -80,8 +90,10 @@ pub async fn run(platform: &Platform, command: GrantCommand, json: bool) -> anyh
             if which == Which::default() {
                 bail!("say which: --user, --client, --session or --grant");
             }
+            let which = known(platform, which).await?;
             let ended = revocation::revoke(platform, &which).await?;
             let mut sentence = match ended.len() {
+                0 => "No live grant matches: none is revoked. `auth-server grant list` shows what there is.".into(),
                 1 => "1 grant is revoked.".into(),
                 n => format!("{n} grants are revoked."),
             };

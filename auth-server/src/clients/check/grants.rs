@@ -32,7 +32,7 @@ pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
     let has = |grant: &str| metadata.grant_types.iter().any(|g| g == grant);
     let fault = |reason: &str| Err(Fault::new("grant_types", reason));
     if metadata.grant_types.is_empty() {
-        return fault("name at least one grant: a client without one can get no token");
+        return fault("name at least one grant, such as authorization_code: a client without one can get no token");
     }
     if let Some(beyond) =
         metadata.grant_types.iter().find(|g| client.origin != Origin::Operator && !FOR_ANYBODY.contains(&g.as_str()))
@@ -71,7 +71,10 @@ pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
         return Err(Fault::new("token_endpoint_auth_method", reason));
     }
     if let Some(beyond) = metadata.scopes.iter().find(|s| is_first_party_scope(s)).filter(|_| !client.first_party) {
-        let reason = format!("the scope {beyond} is for first-party clients only (--first-party)");
+        let reason = match client.origin {
+            Origin::Operator => format!("the scope {beyond} is for first-party clients only (--first-party)"),
+            _ => format!("the scope {beyond} is for the operator's own apps; leave it out"),
+        };
         return Err(Fault::new("scope", reason));
     }
     Ok(())

@@ -10,7 +10,7 @@ pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
     let metadata = &client.metadata;
     let fault = |reason: String| Err(Fault::new("redirect_uris", reason));
     if metadata.redirect_uris.is_empty() && metadata.grant_types.iter().any(|g| g == "authorization_code") {
-        return fault("authorization_code needs a redirect URI to answer at".into());
+        return fault("redirect_uris is missing: authorization_code needs a redirect URI to answer at".into());
     }
     for uri in &metadata.redirect_uris {
         if let Err(reason) = check_redirect_uri(uri) {

@@ -13,7 +13,7 @@ use shared::{audit, subjects, users};
 use crate::clients::Client;
 use crate::protocol::bearer;
 use crate::protocol::binding::Confirmation;
-use crate::protocol::error::OAuthError;
+use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::grants::{GrantDetails, scope_list};
 use crate::protocol::token_request::{TokenRequest, broken, invalid_scope};
 use crate::protocol::tokens::{self, AccessToken, AccessTokenClaims, Subject, TokenResponse};
