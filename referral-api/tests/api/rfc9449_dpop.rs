@@ -498,7 +498,7 @@ async fn a_request_that_is_sent_back_for_a_nonce_has_used_up_nothing__rfc9449_9(
 }
 
 #[tokio::test]
-async fn a_bound_token_without_the_scope_hears_so_in_its_scheme__rfc9449_7_1__rfc6750_3_1() {
+async fn who_lacks_the_scope_hears_so_from_the_api_in_the_scheme_of_the_token__rfc9449_7_1__rfc6750_3_1() {
     on_each_store_with(&[("API__STEP_UP_MAX_AGE_SECONDS", "300")], |world| async move {
         let mut ann = Holder::new(&world, &KEY).await;
         let mut claims = world.claims(&ann.person.id().to_string(), "referral-codes:read");
