@@ -74,12 +74,12 @@ async fn nobody_can_try_a_list_of_addresses() {
 async fn who_registers_many_clients_tries_no_more_addresses() {
     on_each_store_with(&[("LIMITS__LOOKUPS_PER_MINUTE", "2")], |world| async move {
         for n in 0..8 {
-            let client = world.service().from("192.0.2.7");
+            let client = world.service().from("192.0.2.7:5000");
             assert_eq!(client.look_up("nobody@example.com").await.status, 404, "{n}");
         }
-        let limited = world.service().from("192.0.2.7").look_up("nobody@example.com").await;
+        let limited = world.service().from("192.0.2.7:5000").look_up("nobody@example.com").await;
         assert_eq!((limited.status, limited.problem().as_str()), (429, "too-many-requests"));
-        let elsewhere = world.service().from("192.0.2.8").look_up("nobody@example.com").await;
+        let elsewhere = world.service().from("192.0.2.8:5000").look_up("nobody@example.com").await;
         assert_eq!(elsewhere.status, 404, "another address");
     })
     .await;
