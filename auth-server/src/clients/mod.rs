@@ -228,6 +228,15 @@ impl Clients {
         if !registered && !self.documents.may_be_one(id) {
             return Ok(None);
         }
+        match self.kept.get(id).await {
+            Some(found) if registered || found.is_some() => Ok(found),
+            // Boxed, as is everything here and at the token endpoint that is seldom gone: a future is as large as the
+            // largest thing it may wait for, and is made and moved for every request.
+            _ => Box::pin(self.look_up(id, registered)).await,
+        }
+    }
+
+    async fn look_up(&self, id: &ClientId, registered: bool) -> Result<Option<Arc<Client>>, DbError> {
         // One look-up, and one fetch of a document that went stale, serves all who wait for it.
         let found = self.kept.try_get_with_by_ref(id, async {
             let client = if registered {
@@ -282,6 +291,10 @@ impl Clients {
         if client.origin != Origin::Registered || client.used_at.is_some_and(|at| at > now - USED) {
             return Ok(());
         }
+        Box::pin(self.write_use(client, now)).await
+    }
+
+    async fn write_use(&self, client: &Client, now: DateTime<Utc>) -> Result<(), DbError> {
         let mut tx = self.platform.db.begin().await?;
         execute!(
             &mut tx,

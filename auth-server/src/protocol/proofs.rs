@@ -55,9 +55,12 @@ pub async fn consume_alone(platform: &Platform, proofs: &[UsedProof]) -> Result<
     if proofs.is_empty() {
         return Ok(());
     }
-    let mut tx = platform.db.begin().await?;
-    consume(&mut tx, proofs).await?;
-    Ok(tx.commit().await?)
+    Box::pin(async {
+        let mut tx = platform.db.begin().await?;
+        consume(&mut tx, proofs).await?;
+        Ok(tx.commit().await?)
+    })
+    .await
 }
 
 /// Writes down what a failed request showed, whose own transaction was dropped: what a client signed has been seen on the

@@ -17,6 +17,7 @@ use futures::FutureExt;
 use ipnet::IpNet;
 use metrics::{Counter, Histogram};
 use tokio::time::Instant;
+use tower::ServiceBuilder;
 use tracing::Instrument;
 
 use super::client_certificate::{self, ClientCertificate};
@@ -77,7 +78,9 @@ impl Edge {
 
     /// Wraps `router`, which gets no further routes after.
     pub fn wrap(self, router: Router) -> Router {
-        router.layer(DefaultBodyLimit::max(BODY_LIMIT)).layer(from_fn_with_state(self, pass))
+        // One layer of the router's: each takes a box and a copy of the service for every request.
+        router
+            .layer(ServiceBuilder::new().layer(from_fn_with_state(self, pass)).layer(DefaultBodyLimit::max(BODY_LIMIT)))
     }
 }
 

@@ -49,7 +49,7 @@ async fn answer(state: &AppState, ip: &ClientIp, parameters: &Parameters) -> Res
         Err(error) => Err(error),
     };
     if answer.is_err() {
-        proofs::spend(&state.platform, &shown).await?;
+        Box::pin(proofs::spend(&state.platform, &shown)).await?;
     }
     answer
 }
@@ -63,13 +63,37 @@ async fn dispatch(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthErro
         authorization_details::refuse(request.parameters)?;
     }
     match &*grant_type {
-        "authorization_code" => authorization_code::exchange(request).await,
-        "refresh_token" => refresh_token::refresh(request).await,
+        "authorization_code" => Box::pin(authorization_code::exchange(request)).await,
+        "refresh_token" => Box::pin(refresh_token::refresh(request)).await,
         "client_credentials" => client_credentials::issue(request).await,
-        DEVICE_CODE => device_code::exchange(request).await,
-        "password" => password::issue(request).await,
-        JWT_BEARER => jwt_bearer::issue(request).await,
-        TOKEN_EXCHANGE => token_exchange::exchange(request).await,
+        DEVICE_CODE => Box::pin(device_code::exchange(request)).await,
+        "password" => Box::pin(password::issue(request)).await,
+        JWT_BEARER => Box::pin(jwt_bearer::issue(request)).await,
+        TOKEN_EXCHANGE => Box::pin(token_exchange::exchange(request)).await,
         _ => Err(OAuthError::new(Code::UnsupportedGrantType, "there is no such grant here")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::{FromRequest, FromRequestParts, Request};
+    use shared::testing::each_store;
+
+    use super::*;
+
+    /// It is allocated and moved for every request, and is as large as the largest thing it may wait for.
+    #[tokio::test]
+    async fn the_future_of_a_token_request_is_small() {
+        each_store(|platform| async move {
+            let state = AppState::new(platform).await.unwrap();
+            let mut parts = Request::new(()).into_parts().0;
+            let ip = ClientIp::from_request_parts(&mut parts, &()).await.unwrap();
+            let form = Request::post("/oauth/token").header("content-type", "application/x-www-form-urlencoded");
+            let parameters = Parameters::from_request(form.body(Body::from("a=b")).unwrap(), &()).await;
+            let bytes = size_of_val(&token(State(state), ip, parameters));
+            assert!(bytes < 4096, "{bytes}");
+        })
+        .await;
     }
 }

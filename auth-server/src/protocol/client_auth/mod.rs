@@ -53,7 +53,7 @@ pub async fn verify(state: &AppState, parameters: &Parameters) -> Result<Proved,
     let (client_id, challenge) = match &presented {
         Presented::Basic { client_id, .. } => (client_id, true),
         Presented::Post { client_id, .. } | Presented::None { client_id } => (client_id, false),
-        Presented::Assertion(presented) => return assertion::verify(state, parameters, presented).await,
+        Presented::Assertion(presented) => return Box::pin(assertion::verify(state, parameters, presented)).await,
     };
     let client = state.clients.get(&ClientId(client_id.clone())).await?;
     let method = client.as_ref().map(|c| c.metadata.token_endpoint_auth_method.as_str());
@@ -63,7 +63,7 @@ pub async fn verify(state: &AppState, parameters: &Parameters) -> Result<Proved,
         Presented::Post { secret, .. } => secret_matches(stored, secret) & (method == Some("client_secret_post")),
         Presented::None { .. } => match (&client, method) {
             (Some(client), Some(method)) if mtls::METHODS.contains(&method) => {
-                mtls::proves(state, client, parameters.certificate.as_ref()).await
+                Box::pin(mtls::proves(state, client, parameters.certificate.as_ref())).await
             }
             _ => method == Some("none"),
         },
