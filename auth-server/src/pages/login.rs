@@ -7,7 +7,6 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
-use shared::db::DbError;
 use shared::http::ClientIp;
 use shared::ids::AuthorizationRequestId;
 use shared::problem::retry_after_header;
@@ -15,10 +14,11 @@ use tower_sessions::Session;
 
 use super::field::Field;
 use super::layout::{Page, see_other};
+use super::signing_in::{Shown, finish};
 use super::texts::Texts;
-use super::{device, error, logout};
+use super::{account, device, error};
 use crate::AppState;
-use crate::accounts::signin::{SignInError, Verified, authenticate, still_holds};
+use crate::accounts::signin::{SignInError, authenticate};
 use crate::protocol::authorization::{Loaded, Pending, continue_url, load};
 use crate::sessions::{self, ACR_PASSWORD, AMR_PASSWORD};
 
@@ -37,7 +37,7 @@ impl Through {
 
     /// Where it goes on after signing in or up.
     pub fn onward(&self) -> String {
-        self.id().map(continue_url).or_else(|| device::resume(&self.request)).unwrap_or_else(|| "/".to_owned())
+        self.id().map(continue_url).or_else(|| resume(&self.request)).unwrap_or_else(|| "/".to_owned())
     }
 
     /// The request that waits; in its language. `Err` is the page that says that it waits no more.
@@ -65,8 +65,13 @@ impl Through {
         let id = self.id().map(|id| id.to_string());
         // Spaces and such were read over in the word: they do not go on.
         let word = || self.request.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        id.or_else(|| device::resume(&self.request).map(|_| word()))
+        id.or_else(|| resume(&self.request).map(|_| word()))
     }
+}
+
+/// Where a word leads that is no authorization request's id: to the page of ours that asked for the sign-in.
+fn resume(word: &str) -> Option<String> {
+    device::resume(word).or_else(|| account::Section::resume(word))
 }
 
 #[derive(Template)]
@@ -116,7 +121,7 @@ pub async fn show(
         Err(response) => return response,
     };
     // Who comes from the device page has signed in there, or wants to as somebody else.
-    if pending.is_none() && device::resume(&through.request).is_none() {
+    if pending.is_none() && resume(&through.request).is_none() {
         match sessions::current(&session, &state).await {
             Ok(Some(_)) => return see_other("/"),
             Ok(None) => {}
@@ -155,27 +160,12 @@ pub async fn submit(
         Ok(user) => user,
         Err(error) => return refused(&state, page, &through, email, error).await,
     };
-    let left = match sessions::sign_in(&session, &state, user.id, ACR_PASSWORD, &[AMR_PASSWORD]).await {
-        Ok((_, left)) => left,
-        Err(error) => return error::database(&page, &error),
+    let shown = Shown { user_id: user.id, acr: ACR_PASSWORD, amr: &[AMR_PASSWORD], password: Some(&user) };
+    let why = match finish(&state, &page, &session, &shown, &through.onward()).await {
+        Ok(response) => return response,
+        Err(why) => why,
     };
-    let why = match holds(&state, &user).await {
-        Ok(true) => return logout::onward(&state, &page, &left, &through.onward()),
-        Ok(false) => SignInError::Refused,
-        Err(error) => SignInError::Db(error),
-    };
-    if let Err(error) = sessions::sign_out(&session, &state).await {
-        tracing::warn!(%error, "a session that should not have begun is left");
-    }
     refused(&state, page, &through, email, why).await
-}
-
-/// Was the account not handed over to somebody else while its former password was verified?
-async fn holds(state: &AppState, verified: &Verified) -> Result<bool, DbError> {
-    let mut tx = state.platform.db.begin().await?;
-    let holds = still_holds(&mut tx, &state.platform, verified).await?;
-    tx.commit().await?;
-    Ok(holds)
 }
 
 async fn refused(state: &AppState, mut page: Page, through: &Through, email: String, why: SignInError) -> Response {

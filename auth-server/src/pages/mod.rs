@@ -1,6 +1,7 @@
 //! The hosted pages, one file a page. [`layout`] holds what they share: language, security headers, CSRF. All of them
 //! work without JavaScript.
 
+mod account;
 mod asks;
 mod assets;
 mod consent;
@@ -14,6 +15,7 @@ pub mod layout;
 mod login;
 pub mod logout;
 mod place;
+mod signing_in;
 mod signup;
 mod texts;
 mod unsubscribe;
@@ -38,6 +40,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/device", get(device::show).post(device::submit))
         .route("/logout", get(logout::show).post(logout::submit))
         .route("/verify-email", get(verify_email::show).post(verify_email::submit))
+        .merge(account::router())
         .layer(crate::sessions::layer(state))
         .route("/signup/referral-code", get(signup::check_code))
         .route("/unsubscribe", get(unsubscribe::show).post(unsubscribe::submit))
