@@ -8,6 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use chrono::TimeDelta;
 use shared::users::{self, User};
 use tower_sessions::Session;
 
@@ -15,6 +16,9 @@ use super::error;
 use super::layout::{Page, see_other};
 use crate::AppState;
 use crate::sessions::{self, SignedIn};
+
+/// How long after signing in what is sensitive may be changed without showing anew who one is.
+const RECENT: TimeDelta = TimeDelta::minutes(10);
 
 /// The pages' routes. They need the layer of sessions.
 pub fn router() -> Router<AppState> {
@@ -75,6 +79,14 @@ impl Section {
         format!("account-{}", self.name())
     }
 
+    /// Whose page a path is: that of the section itself, or one below it.
+    fn of(path: &str) -> Self {
+        let is_in = |section: &&Self| {
+            path.strip_prefix(&section.path()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        Self::ALL.iter().rev().find(is_in).copied().unwrap_or(Self::Overview)
+    }
+
     /// Where that word leads; `None` for any other.
     pub fn resume(word: &str) -> Option<String> {
         Self::ALL.iter().find(|section| section.word() == word).map(|section| section.path())
@@ -93,6 +105,15 @@ impl Account {
     pub fn csrf(&self) -> String {
         self.page.csrf_token(Some(&self.signed_in))
     }
+
+    /// Did the person show within the last minutes who they are? Asked before anything sensitive is shown or changed:
+    /// whoever finds a browser open must not take the account over. When not, the answer is the way to show it, which
+    /// comes back to `section`.
+    #[expect(clippy::result_large_err, reason = "the response is what is answered")]
+    pub fn recently(&self, state: &AppState, section: Section) -> Result<(), Response> {
+        let since = state.platform.clock.now() - self.signed_in.auth_time;
+        if since <= RECENT { Ok(()) } else { Err(see_other(&format!("/login?request={}", section.word()))) }
+    }
 }
 
 impl FromRequestParts<AppState> for Account {
@@ -105,8 +126,7 @@ impl FromRequestParts<AppState> for Account {
             Ok(signed_in) => signed_in,
             Err(error) => return Err(error::database(&page, &error)),
         };
-        let path = parts.uri.path();
-        let section = Section::ALL.iter().find(|section| section.path() == path).copied().unwrap_or(Section::Overview);
+        let section = Section::of(parts.uri.path());
         let sign_in = || see_other(&format!("/login?request={}", section.word()));
         let signed_in = signed_in.ok_or_else(sign_in)?;
         let read = async { users::by_id(&mut state.platform.db.read().await?, signed_in.user_id).await };
