@@ -86,6 +86,8 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "device_authorizations" "id" now - GRACE;
         "initial_access_tokens" "token_hash" now;
         "used_proofs" "id_hash" now;
+        "passkey_ceremonies" "key_hash" now;
+        "unfinished_signins" "key_hash" now;
     }
     total += sweep_documents(platform).await?;
     total += sweep_registrations(platform).await?;

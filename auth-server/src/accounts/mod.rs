@@ -1,7 +1,8 @@
-//! People's accounts: [`signup`], [`signin`], the proof of an address ([`verification`]), and what may stand in their
+//! People's accounts: [`signup`], [`signin`], what else one proves oneself with ([`factors`]), the proof of an address ([`verification`]), and what may stand in their
 //! fields.
 
 mod common;
+pub mod factors;
 pub mod signin;
 pub mod signup;
 pub mod verification;

@@ -11,7 +11,9 @@ use shared::ids::UserId;
 use shared::limits::Limited;
 use shared::users::{self, User};
 use shared::{Platform, audit, execute, fetch_optional};
+use subtle::ConstantTimeEq;
 
+use super::factors::has_second;
 use crate::AppState;
 use crate::passwords::PasswordError;
 
@@ -61,6 +63,29 @@ pub async fn authenticate(
     ip: &ClientIp,
     via: &'static str,
 ) -> Result<Verified, SignInError> {
+    verified(state, email, password, ip, via, false).await
+}
+
+/// The same where nothing but the password can be shown: it is wrong, with all that follows, for an account that asks for
+/// a second factor. A different answer would tell whoever guesses that they guessed right.
+pub async fn authenticate_alone(
+    state: &AppState,
+    email: &str,
+    password: &str,
+    ip: &ClientIp,
+    via: &'static str,
+) -> Result<Verified, SignInError> {
+    verified(state, email, password, ip, via, true).await
+}
+
+async fn verified(
+    state: &AppState,
+    email: &str,
+    password: &str,
+    ip: &ClientIp,
+    via: &'static str,
+    alone: bool,
+) -> Result<Verified, SignInError> {
     let platform = &state.platform;
     let limits = &platform.config.limits;
     platform.limits.check("signin", &ip.bucket(), limits.signins_per_minute, MINUTE).await?;
@@ -81,10 +106,12 @@ pub async fn authenticate(
         // The same look-up, which finds nothing.
         None => credentials(&mut conn, "").await?,
     };
+    let nobody = UserId(uuid::Uuid::nil());
+    let enough = !(alone && has_second(&mut conn, found.as_ref().map_or(nobody, |(user, _)| user.id)).await?);
     drop(conn);
     let phc = found.as_ref().map(|(_, phc)| phc.as_str());
     let right = match state.passwords.verify(phc, password).await {
-        Ok(right) => right,
+        Ok(right) => right && enough,
         Err(PasswordError::Busy { retry_after }) => return Err(SignInError::Busy(retry_after)),
         Err(error) => {
             tracing::error!(%error, user = ?found.as_ref().map(|(user, _)| user.id), "a sign-in is refused");
@@ -126,6 +153,33 @@ impl std::ops::Deref for Verified {
     fn deref(&self) -> &User {
         &self.user
     }
+}
+
+/// Leaves a sign-in for its second factor: what is kept of the password that was verified, for [`take_up`]. A hash of
+/// former cost is renewed now, while the password is at hand. `None` when the password was changed meanwhile.
+pub async fn set_aside(tx: &mut Tx, platform: &Platform, verified: &Verified) -> Result<Option<Vec<u8>>, DbError> {
+    let Verified { user, phc, rehashed, .. } = verified;
+    let Some(rehashed) = rehashed else { return Ok(Some(Sha256::digest(phc).to_vec())) };
+    let renewed = execute!(
+        tx,
+        "UPDATE password_credentials SET phc = $3, updated_at = $4 WHERE user_id = $1 AND phc = $2",
+        user.id,
+        phc,
+        rehashed,
+        platform.clock.now()
+    )?;
+    Ok((renewed == 1).then(|| Sha256::digest(rehashed).to_vec()))
+}
+
+/// Takes a sign-in up again that was [`set_aside`]. `None` when the password is another by now.
+pub async fn take_up(conn: &mut Conn, user_id: UserId, digest: &[u8]) -> Result<Option<Verified>, DbError> {
+    let row: Option<(String,)> =
+        fetch_optional!(conn, (String,), "SELECT phc FROM password_credentials WHERE user_id = $1", user_id)?;
+    let Some((phc,)) = row.filter(|(phc,)| bool::from(Sha256::digest(phc).as_slice().ct_eq(digest))) else {
+        return Ok(None);
+    };
+    let user = users::by_id(conn, user_id).await?;
+    Ok(user.map(|user| Verified { user, phc, rehashed: None, via: "login" }))
 }
 
 /// Is the password that was verified still the account's? If so, the sign-in is written down. Asked once the session or

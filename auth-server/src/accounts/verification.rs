@@ -27,7 +27,7 @@ use shared::secret::PlainToken;
 use shared::users::{self, NewUser};
 use shared::{Platform, audit, execute, fetch_optional};
 
-use super::signup;
+use super::{factors, signup};
 use crate::passwords::PasswordError;
 use crate::{AppState, sessions};
 
@@ -388,6 +388,7 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
     // After the password: a sign-in with the old one that is under way either is there by now, and ends here, or finds
     // the password changed (`signin::still_holds`).
     sessions::end_all_of(tx, platform, user_id).await?;
+    factors::delete_all(tx, user_id).await?;
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
     audit::record(tx, platform, "account.handed_over", Some(user_id), None, serde_json::json!({})).await?;

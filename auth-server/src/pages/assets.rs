@@ -20,12 +20,20 @@ pub struct Assets {
     pub css: Asset,
     pub script: Asset,
     pub icon: Asset,
+    /// For the pages that ask for passkeys.
+    pub passkeys: Asset,
 }
 
 pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: asset("site", "css", "text/css; charset=utf-8", include_str!("../../../templates/static/site.css")),
     script: asset("site", "js", "text/javascript; charset=utf-8", include_str!("../../../templates/static/site.js")),
     icon: asset("icon", "svg", "image/svg+xml", include_str!("../../../templates/static/icon.svg")),
+    passkeys: asset(
+        "passkeys",
+        "js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../../templates/static/passkeys.js"),
+    ),
 });
 
 fn asset(stem: &str, extension: &str, media_type: &'static str, content: &'static str) -> Asset {
@@ -36,8 +44,8 @@ fn asset(stem: &str, extension: &str, media_type: &'static str, content: &'stati
 
 /// `GET /assets/{name}`.
 pub async fn serve(Path(name): Path<String>) -> Response {
-    let Assets { css, script, icon } = &*ASSETS;
-    match [css, script, icon].into_iter().find(|asset| asset.path["/assets/".len()..] == name) {
+    let Assets { css, script, icon, passkeys } = &*ASSETS;
+    match [css, script, icon, passkeys].into_iter().find(|asset| asset.path["/assets/".len()..] == name) {
         Some(asset) => (
             [(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")],
             asset.content,

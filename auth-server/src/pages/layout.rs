@@ -227,7 +227,7 @@ fn here(path: &str, query: &str) -> String {
     if query.is_empty() || query.len() > MAX_HERE { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()

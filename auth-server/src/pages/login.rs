@@ -18,8 +18,10 @@ use super::signing_in::{Shown, finish};
 use super::texts::Texts;
 use super::{account, device, error};
 use crate::AppState;
+use crate::accounts::factors::has_second;
+use crate::accounts::factors::passkeys::relying_party;
 use crate::accounts::signin::{SignInError, authenticate};
-use crate::protocol::authorization::{Loaded, Pending, continue_url, load};
+use crate::protocol::authorization::{Loaded, Pending, continue_url, lacks_second_factor, load};
 use crate::sessions::{self, ACR_PASSWORD, AMR_PASSWORD};
 
 /// What the pages around signing in carry through.
@@ -88,11 +90,16 @@ struct LoginPage<'a> {
     email: Field,
     password: Field,
     signup_link: String,
+    /// Can this browser be asked for a passkey?
+    passkeys: bool,
 }
 
 fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: String) -> LoginPage<'a> {
     let t = page.t();
-    let mut email = Field::new("email", "email", "username", t.get("field-email")).required().value(email);
+    let passkeys = relying_party(&page.state().platform).is_some();
+    // The browser offers passkeys among the addresses it knows.
+    let autocomplete = if passkeys { "username webauthn" } else { "username" };
+    let mut email = Field::new("email", "email", autocomplete, t.get("field-email")).required().value(email);
     let mut password = Field::new("password", "password", "current-password", t.get("field-password")).required();
     password.max_length = crate::passwords::MAX_BYTES;
     email.focus = email.value.is_empty();
@@ -107,6 +114,7 @@ fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: St
         email,
         password,
         signup_link: through.link("/signup"),
+        passkeys,
     }
 }
 
@@ -120,12 +128,26 @@ pub async fn show(
         Ok(pending) => pending,
         Err(response) => return response,
     };
+    let signed_in = match sessions::current(&session, &state).await {
+        Ok(signed_in) => signed_in,
+        Err(error) => return error::database(&page, &error),
+    };
+    // Who is signed in and lacks the second factor alone is asked for that alone.
+    if let (Some(pending), Some(signed_in)) = (&pending, &signed_in) {
+        let now = state.platform.clock.now();
+        let has = async { has_second(&mut state.platform.db.read().await?, signed_in.user_id).await };
+        if lacks_second_factor(&pending.request, signed_in, pending.created_at, now) {
+            match has.await {
+                Ok(true) => return see_other(&through.link("/account/confirm")),
+                Ok(false) => {}
+                Err(error) => return error::database(&page, &error),
+            }
+        }
+    }
     // Who comes from the device page has signed in there, or wants to as somebody else.
     if pending.is_none() && resume(&through.request).is_none() {
-        match sessions::current(&session, &state).await {
-            Ok(Some(_)) => return see_other("/"),
-            Ok(None) => {}
-            Err(error) => return error::database(&page, &error),
+        if signed_in.is_some() {
+            return see_other("/");
         }
     }
     let hint = pending.as_ref().and_then(|p| p.request.login_hint.clone()).unwrap_or_default();
@@ -168,14 +190,30 @@ pub async fn submit(
     refused(&state, page, &through, email, why).await
 }
 
-async fn refused(state: &AppState, mut page: Page, through: &Through, email: String, why: SignInError) -> Response {
+/// The page again, after a passkey that was not accepted.
+pub async fn passkey_refused(state: &AppState, page: Page, through: &Through, why: SignInError) -> Response {
+    again(state, page, through, String::new(), why, "passkey-refused").await
+}
+
+async fn refused(state: &AppState, page: Page, through: &Through, email: String, why: SignInError) -> Response {
+    again(state, page, through, email, why, "login-refused").await
+}
+
+async fn again(
+    state: &AppState,
+    mut page: Page,
+    through: &Through,
+    email: String,
+    why: SignInError,
+    refused: &'static str,
+) -> Response {
     let client = match through.load(state, &mut page).await {
         Ok(pending) => pending.map(|p| p.client.name.clone()),
         Err(response) => return response,
     };
     let (status, message, retry_after) = match why {
         // 422 like any other field at fault: 401 would need a challenge, and there is none for forms.
-        SignInError::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "login-refused", None),
+        SignInError::Refused => (StatusCode::UNPROCESSABLE_ENTITY, refused, None),
         SignInError::Limited(after) => (StatusCode::TOO_MANY_REQUESTS, "login-limited", Some(after)),
         SignInError::Busy(after) => (StatusCode::SERVICE_UNAVAILABLE, "login-busy", Some(after)),
         SignInError::Db(error) => return error::database(&page, &error),

@@ -14,7 +14,9 @@ mod home;
 pub mod layout;
 mod login;
 pub mod logout;
+mod passkey;
 mod place;
+mod second_factor;
 mod signing_in;
 mod signup;
 mod texts;
@@ -23,7 +25,7 @@ mod verify_email;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::AppState;
 
@@ -36,6 +38,9 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/", get(home::show))
         .route("/signup", get(signup::show).post(signup::submit))
         .route("/login", get(login::show).post(login::submit))
+        .route("/login/second-factor", get(second_factor::show).post(second_factor::submit))
+        .route("/login/passkey", post(passkey::submit))
+        .route("/login/passkey/options", post(passkey::begin))
         .route("/consent", get(consent::show).post(consent::submit))
         .route("/device", get(device::show).post(device::submit))
         .route("/logout", get(logout::show).post(logout::submit))

@@ -1,5 +1,6 @@
 //! The resource owner password credentials grant (RFC 6749 §4.3), for our own apps only. RFC 9700 §2.4 bans it for
-//! third parties, and registration refuses it to them. Limited and audited like a sign-in.
+//! third parties, and registration refuses it to them. Limited and audited like a sign-in. Accounts with a second factor
+//! are refused as if the password were wrong: there is no place here to show it.
 
 use crate::accounts::signin::{self, SignInError};
 use crate::protocol::error::{Code, OAuthError};
@@ -18,14 +19,15 @@ pub async fn issue(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthErr
     let (email, password) = (parameters.require("username")?, parameters.require("password")?);
     let scope = requested_scope(client, parameters)?;
     let resource = tokens::check_resource(state, &parameters.resource, &[])?;
-    let user = signin::authenticate(state, &email, &password, ip, "password_grant").await.map_err(|e| match e {
-        SignInError::Refused => OAuthError::invalid_grant("the email address or the password is wrong"),
-        SignInError::Limited(retry_after) => OAuthError::too_many_requests(retry_after),
-        SignInError::Busy(retry_after) => {
-            OAuthError::temporarily_unavailable("too many sign-ins at once; try again in a moment", retry_after)
-        }
-        SignInError::Db(error) => error.into(),
-    })?;
+    let user =
+        signin::authenticate_alone(state, &email, &password, ip, "password_grant").await.map_err(|e| match e {
+            SignInError::Refused => OAuthError::invalid_grant("the email address or the password is wrong"),
+            SignInError::Limited(retry_after) => OAuthError::too_many_requests(retry_after),
+            SignInError::Busy(retry_after) => {
+                OAuthError::temporarily_unavailable("too many sign-ins at once; try again in a moment", retry_after)
+            }
+            SignInError::Db(error) => error.into(),
+        })?;
 
     let details = GrantDetails {
         scope,

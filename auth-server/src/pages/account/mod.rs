@@ -1,13 +1,15 @@
 //! `/account/…`: what a person sees and changes of their own account. [`Account`] is what each page is given, one file a
 //! page.
 
+mod confirm;
 mod overview;
+mod security;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use chrono::TimeDelta;
 use shared::users::{self, User};
 use tower_sessions::Session;
@@ -22,7 +24,11 @@ const RECENT: TimeDelta = TimeDelta::minutes(10);
 
 /// The pages' routes. They need the layer of sessions.
 pub fn router() -> Router<AppState> {
-    Router::new().route("/account", get(overview::show))
+    Router::new()
+        .route("/account", get(overview::show))
+        .route("/account/confirm", get(confirm::show).post(confirm::submit))
+        .route("/account/confirm/passkey", post(confirm::submit_passkey))
+        .merge(security::router())
 }
 
 /// A page of the account's, as its navigation names it.
@@ -39,7 +45,7 @@ pub enum Section {
 
 impl Section {
     /// Those that stand in the navigation, in its order.
-    pub const ALL: &[Self] = &[Self::Overview];
+    pub const ALL: &[Self] = &[Self::Overview, Self::Security];
 
     /// The key of its name.
     pub fn label(self) -> &'static str {
@@ -79,6 +85,11 @@ impl Section {
         format!("account-{}", self.name())
     }
 
+    /// Where one shows anew who one is, to come back here.
+    fn confirm(self) -> String {
+        format!("/account/confirm?request={}", self.word())
+    }
+
     /// Whose page a path is: that of the section itself, or one below it.
     fn of(path: &str) -> Self {
         let is_in = |section: &&Self| {
@@ -112,7 +123,7 @@ impl Account {
     #[expect(clippy::result_large_err, reason = "the response is what is answered")]
     pub fn recently(&self, state: &AppState, section: Section) -> Result<(), Response> {
         let since = state.platform.clock.now() - self.signed_in.auth_time;
-        if since <= RECENT { Ok(()) } else { Err(see_other(&format!("/login?request={}", section.word()))) }
+        if since <= RECENT { Ok(()) } else { Err(see_other(&section.confirm())) }
     }
 }
 

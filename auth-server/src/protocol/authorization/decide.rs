@@ -160,7 +160,7 @@ async fn issue_code(
             scope: request.scope.clone(),
             resource: request.resource.clone(),
             auth_time: signed_in.auth_time,
-            acr: signed_in.acr.clone(),
+            acr: request.told_acr(signed_in),
             amr: signed_in.amr.clone(),
             claims: Some(request.claims.clone()).filter(|claims| !claims.is_empty()),
             authorization_details: request.authorization_details.clone(),

@@ -18,11 +18,11 @@ use shared::ids::UserId;
 use self::response::{ResponseMode, ReturnAddress};
 use crate::protocol::claims::{RequestedClaims, scope_of};
 use crate::protocol::request_object::SingleUse;
-use crate::sessions::SignedIn;
+use crate::sessions::{SignedIn, satisfied};
 
 pub use arrival::{Channel, take_up};
 pub use decide::{allow, deny, issue, refuse};
-pub use next::{Ask, Next, next};
+pub use next::{Ask, Next, lacks_second_factor, next};
 pub use pending::{Loaded, Pending, continue_url, gone, insert, load, persist};
 pub use response::{Delivery, redirect, with_query};
 pub use validate::{Refusal, validate};
@@ -86,7 +86,13 @@ impl ValidatedRequest {
     /// Is it the right person, signed in the right way?
     fn accepts(&self, signed_in: &SignedIn) -> bool {
         self.people.as_ref().is_none_or(|people| people.contains(&signed_in.user_id))
-            && self.acr.as_ref().is_none_or(|values| values.contains(&signed_in.acr))
+            && self.acr.as_ref().is_none_or(|values| satisfied(values, &signed_in.acr).is_some())
+    }
+
+    /// What the client is told of the sign-in (`acr`): of what it asked for, what was met (§5.5.1.1: one of its values).
+    fn told_acr(&self, signed_in: &SignedIn) -> String {
+        let asked = self.acr.as_deref().unwrap_or(&self.acr_values);
+        satisfied(asked, &signed_in.acr).unwrap_or(&signed_in.acr).to_owned()
     }
 
     /// May nobody be asked anything (OpenID Connect Core §3.1.2.1)?

@@ -13,7 +13,7 @@ use url::Url;
 use super::ValidatedRequest;
 use crate::clients::{Client, OFFLINE_ACCESS, is_loopback};
 use crate::protocol::error::{Code, OAuthError};
-use crate::sessions::SignedIn;
+use crate::sessions::{ACR_MFA, SignedIn, satisfied};
 use crate::state::AppState;
 
 /// What becomes of a request next.
@@ -82,7 +82,8 @@ pub(super) fn signed_in_enough(
         return false;
     }
     // A wish, not a condition: one try to meet it (RFC 9470 §5).
-    if !(fresh || request.is_silent() || request.acr_values.is_empty() || request.acr_values.contains(&signed_in.acr)) {
+    let met = request.acr_values.is_empty() || satisfied(&request.acr_values, &signed_in.acr).is_some();
+    if !(fresh || request.is_silent() || met) {
         return false;
     }
     match request.max_age.and_then(|s| i64::try_from(s).ok()).and_then(TimeDelta::try_seconds) {
@@ -90,6 +91,18 @@ pub(super) fn signed_in_enough(
         Some(age) => fresh || (!age.is_zero() && now - signed_in.auth_time <= age),
         None => true,
     }
+}
+
+/// Is a second factor all that the sign-in lacks for this request?
+pub fn lacks_second_factor(
+    request: &ValidatedRequest,
+    signed_in: &SignedIn,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> bool {
+    let with_it = SignedIn { acr: ACR_MFA.to_owned(), ..signed_in.clone() };
+    let enough = |signed_in| signed_in_enough(request, signed_in, Some(since), now);
+    !enough(signed_in) && enough(&with_it)
 }
 
 /// What the request needs next, for this session.
@@ -101,7 +114,7 @@ pub async fn next<'s>(
     signed_in: Option<&'s SignedIn>,
 ) -> Result<Next<'s>, DbError> {
     if let Some(other) = signed_in.filter(|s| is_fresh(s, since) && !request.accepts(s)) {
-        let right = request.acr.as_ref().is_none_or(|values| values.contains(&other.acr));
+        let right = request.acr.as_ref().is_none_or(|values| satisfied(values, &other.acr).is_some());
         return Ok(Next::Refuse(if right {
             OAuthError::new(Code::LoginRequired, "somebody else signed in than the one who is meant")
         } else {

@@ -1,0 +1,79 @@
+//! What people prove themselves with beyond a password: an authenticator app ([`totp`]) and the codes that stand in for
+//! it ([`recovery_codes`]), passkeys ([`passkeys`]), and the sign-ins that wait for a second factor ([`unfinished`]).
+
+pub mod passkeys;
+pub mod recovery_codes;
+pub mod totp;
+pub mod unfinished;
+
+use std::time::Duration;
+
+use serde_json::json;
+use shared::db::{Conn, DbError, Tx};
+use shared::ids::UserId;
+use shared::limits::Limited;
+use shared::{Platform, audit, execute};
+
+/// Codes that may be tried for an account in a quarter of an hour, and in a day. Only who passed the first factor comes
+/// to try any, so no stranger uses these up.
+const TRIES: u64 = 20;
+const TRIES_PER_DAY: u64 = 100;
+
+const QUARTER: Duration = Duration::from_secs(900);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Does the account ask for a second factor?
+pub async fn has_second(conn: &mut Conn, user_id: UserId) -> Result<bool, DbError> {
+    totp::is_set_up(conn, user_id).await
+}
+
+/// Does it still, for who showed a code of it? If so, that is written down. Asked once the session is written: a hand-over
+/// of the account takes the factor away, and is waited for here.
+pub async fn still_has_second(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result<bool, DbError> {
+    let there = execute!(tx, "UPDATE totp_secrets SET last_step = last_step WHERE user_id = $1", user_id)?;
+    if there == 1 {
+        audit::record(tx, platform, "signin.succeeded", Some(user_id), None, json!({"via": "code"})).await?;
+    }
+    Ok(there == 1)
+}
+
+/// Counts a try of a code.
+///
+/// # Errors
+/// When there were too many.
+pub async fn count_try(platform: &Platform, user_id: UserId) -> Result<(), Limited> {
+    let limits = &platform.limits;
+    limits.check("second-factor", user_id.0.as_bytes(), TRIES, QUARTER).await?;
+    limits.check("second-factor-day", user_id.0.as_bytes(), TRIES_PER_DAY, DAY).await
+}
+
+/// Is `typed` a code of the app, or one that stands in for it? It is used up, in the caller's transaction.
+pub async fn use_code(tx: &mut Tx, platform: &Platform, user_id: UserId, typed: &str) -> Result<bool, DbError> {
+    let typed: String = typed.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    let right = if typed.len() == totp::DIGITS && typed.bytes().all(|b| b.is_ascii_digit()) {
+        totp::verify(tx, platform, user_id, &typed).await?
+    } else {
+        recovery_codes::use_up(tx, platform, user_id, &typed).await?
+    };
+    if !right {
+        audit::record(tx, platform, "signin.second_factor_failed", Some(user_id), None, json!({})).await?;
+    }
+    Ok(right)
+}
+
+/// Takes every factor but the password off an account, for a new owner.
+pub async fn delete_all(tx: &mut Tx, user_id: UserId) -> Result<(), DbError> {
+    for table in [
+        "DELETE FROM totp_secrets WHERE user_id = $1",
+        "DELETE FROM recovery_codes WHERE user_id = $1",
+        "DELETE FROM passkeys WHERE user_id = $1",
+        "DELETE FROM passkey_ceremonies WHERE user_id = $1",
+        "DELETE FROM unfinished_signins WHERE user_id = $1",
+    ] {
+        execute!(tx, table, user_id)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
