@@ -1,5 +1,7 @@
 //! Stories of a browser without JavaScript.
 
+mod factors;
+
 use std::collections::BTreeMap;
 
 use axum::Router;

@@ -238,7 +238,7 @@ impl Browser {
     }
 
     /// Waits until `css` selects nothing any more.
-    async fn gone(&self, css: &str) {
+    pub async fn gone(&self, css: &str) {
         let script = "return document.querySelector(arguments[0]) === null && document.readyState === 'complete'";
         let gone = async {
             while self.client.execute(script, vec![css.into()]).await.ok() != Some(true.into()) {
@@ -269,7 +269,7 @@ impl Browser {
     }
 
     /// Leaves a screenshot for whoever wants to see what a person saw.
-    async fn shows(&self, name: &str) {
+    pub async fn shows(&self, name: &str) {
         let folder = screenshots();
         std::fs::create_dir_all(&folder).expect("a folder for screenshots");
         let image = self.client.screenshot().await.expect("a screenshot");

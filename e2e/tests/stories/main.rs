@@ -21,6 +21,7 @@ mod crash;
 mod customer;
 mod discovery;
 mod expiry;
+mod factors;
 mod machines;
 mod mutual_tls;
 mod outages;

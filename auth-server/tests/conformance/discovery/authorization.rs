@@ -107,6 +107,14 @@ async fn sign_ins_are_of_the_kinds_listed__oidc_discovery_3__oidc_core_5_5_1_1()
         // As a wish any value would do; as an essential claim only what can be had goes on.
         let essential = |acr: &str| json!({"id_token": {"acr": {"essential": true, "values": [acr]}}}).to_string();
         for acr in &listed {
+            if acr != "urn:referris:acr:password" {
+                // The person has no more than a password: they are asked for it, and the client learns that it was not
+                // enough. `oidc_core::acr` tells of those who have more.
+                let asked = app.authorization(&[("claims", &essential(acr))]);
+                let answer = server.browser().authorize(&asked, "ann@example.com").await;
+                answer.redirects_with_error("unmet_authentication_requirements");
+                continue;
+            }
             let claims = essential(acr);
             let mut browser = server.browser();
             let tokens = app.tokens(&mut browser, "ann@example.com", &[("claims", &claims)]).await;

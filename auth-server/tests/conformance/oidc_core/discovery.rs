@@ -13,7 +13,7 @@ async fn discovery_tells_what_works__oidc_discovery_3() {
             ("id_token_signing_alg_values_supported", json!(["ES256", "RS256", "PS256", "EdDSA"])),
             ("userinfo_signing_alg_values_supported", json!(["ES256", "RS256", "PS256", "EdDSA"])),
             ("authorization_signing_alg_values_supported", json!(["ES256", "RS256", "PS256", "EdDSA"])),
-            ("acr_values_supported", json!(["urn:referris:acr:password"])),
+            ("acr_values_supported", json!(["urn:referris:acr:password", "urn:referris:acr:mfa", "phr"])),
             ("display_values_supported", json!(["page", "popup", "touch"])),
             ("claims_parameter_supported", json!(true)),
             ("prompt_values_supported", json!(["none", "login", "consent", "select_account", "create"])),
