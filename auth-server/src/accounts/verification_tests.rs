@@ -326,3 +326,34 @@ async fn a_sign_in_that_a_hand_over_overtakes_does_not_hold() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_hand_over_takes_the_factors_of_who_did_not_prove_the_address() {
+    each_state(&[], |state| async move {
+        let platform = &state.platform;
+        let ann = person(&state, "ann@example.com").await;
+        let mut tx = platform.db.begin().await.unwrap();
+        let setup = factors::totp::Setup::new(platform);
+        let code = factors::totp::code_at(&setup.in_groups(), platform.clock.now());
+        assert!(setup.confirm(&mut tx, platform, ann, &code).await.unwrap());
+        factors::recovery_codes::make(&mut tx, platform, ann).await.unwrap();
+        let now = platform.clock.now();
+        execute!(
+            &mut tx,
+            "INSERT INTO passkeys (id, user_id, credential_id, credential, name, created_at) \
+             VALUES ($1, $1, $2, '{}', 'Mallory', $3)",
+            ann,
+            b"id".as_slice(),
+            now
+        )
+        .unwrap();
+        tx.commit().await.unwrap();
+        let token = pending(&state, "ann@example.com", "what Ann chose", None).await;
+        confirm(&state, &token, &with("what Ann chose"), false).await.unwrap();
+        let mut conn = platform.db.read().await.unwrap();
+        assert!(!factors::has_second(&mut conn, ann).await.unwrap());
+        assert_eq!(factors::recovery_codes::left(&mut conn, ann).await.unwrap(), 0);
+        assert!(factors::passkeys::all_of(&mut conn, ann).await.unwrap().is_empty());
+    })
+    .await;
+}

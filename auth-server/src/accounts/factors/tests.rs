@@ -106,26 +106,17 @@ async fn a_recovery_code_serves_once_its_owner_and_until_new_ones_are_made() {
 async fn what_is_stored_of_secrets_is_not_what_was_shown() {
     each_state(&[], |state| async move {
         let (ann, _) = with_app(&state, "ann@example.com").await;
-        codes_of(&state, ann).await;
+        let (bob, secret) = with_app(&state, "bob@example.com").await;
         let mut tx = state.platform.db.begin().await.unwrap();
-        let (sealed,): (Vec<u8>,) =
-            fetch_one!(&mut tx, (Vec<u8>,), "SELECT sealed_secret FROM totp_secrets WHERE user_id = $1", ann).unwrap();
-        // Nonce, 20 bytes, tag: and a secret moved to another account opens nothing.
-        assert_eq!(sealed.len(), 12 + 20 + 16);
-        let bob = {
-            tx.commit().await.unwrap();
-            with_app(&state, "bob@example.com").await
-        };
-        let mut tx = state.platform.db.begin().await.unwrap();
-        execute!(&mut tx, "UPDATE totp_secrets SET sealed_secret = $2, last_step = 0 WHERE user_id = $1", ann, {
-            let (sealed,): (Vec<u8>,) =
-                fetch_one!(&mut tx, (Vec<u8>,), "SELECT sealed_secret FROM totp_secrets WHERE user_id = $1", bob.0)
-                    .unwrap();
-            sealed
-        })
-        .unwrap();
+        let sealed = "SELECT sealed_secret FROM totp_secrets WHERE user_id = $1";
+        let (sealed,): (Vec<u8>,) = fetch_one!(&mut tx, (Vec<u8>,), sealed, bob).unwrap();
+        assert_eq!(sealed.len(), 12 + 20 + 16, "nonce, secret, tag");
+        // Moved to another account it opens nothing.
+        let moved = "UPDATE totp_secrets SET sealed_secret = $2, last_step = 0 WHERE user_id = $1";
+        execute!(&mut tx, moved, ann, sealed).unwrap();
         tx.commit().await.unwrap();
-        assert!(!tried(&state, ann, &code_at(&bob.1, steps(&state, 1))).await);
+        assert!(!tried(&state, ann, &code_at(&secret, steps(&state, 1))).await);
+        assert!(tried(&state, bob, &code_at(&secret, steps(&state, 1))).await);
     })
     .await;
 }

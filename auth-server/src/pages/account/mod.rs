@@ -7,15 +7,18 @@ mod security;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::TimeDelta;
 use shared::users::{self, User};
 use tower_sessions::Session;
+use url::form_urlencoded;
 
 use super::error;
 use super::layout::{Page, see_other};
+use super::login::Through;
 use crate::AppState;
 use crate::sessions::{self, SignedIn};
 
@@ -127,6 +130,14 @@ impl Account {
     }
 }
 
+/// What brings a person back here once they have signed in: what the page was asked to go on to, or its own word.
+fn back_to(uri: &Uri) -> Through {
+    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let request = query.into_iter().find(|(name, _)| name == "request").map(|(_, value)| value.into_owned());
+    let through = Through { request: request.unwrap_or_default() };
+    if through.carried().is_some() { through } else { Through { request: Section::of(uri.path()).word() } }
+}
+
 impl FromRequestParts<AppState> for Account {
     type Rejection = Response;
 
@@ -137,8 +148,7 @@ impl FromRequestParts<AppState> for Account {
             Ok(signed_in) => signed_in,
             Err(error) => return Err(error::database(&page, &error)),
         };
-        let section = Section::of(parts.uri.path());
-        let sign_in = || see_other(&format!("/login?request={}", section.word()));
+        let sign_in = || see_other(&back_to(&parts.uri).link("/login"));
         let signed_in = signed_in.ok_or_else(sign_in)?;
         let read = async { users::by_id(&mut state.platform.db.read().await?, signed_in.user_id).await };
         match read.await {

@@ -170,6 +170,7 @@ async fn what_is_sensitive_wants_a_sign_in_of_a_moment_ago() {
         // The same session, so the form of the other tab serves still.
         assert_eq!(ann.post("/account/security/app", &form).await.status, 200);
 
+        assert_eq!(Browser::new(&state).get(confirm).await.location(), "/login?request=account-security");
         let mut old = Browser::new(&state);
         old.cookies = before;
         assert_eq!(old.get("/account").await.location(), "/login?request=account-overview", "the former key is dead");
