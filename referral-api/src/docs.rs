@@ -1,6 +1,8 @@
 //! The OpenAPI document and the pages that show it.
 
 use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use shared::config::Config;
@@ -155,22 +157,20 @@ fn problem(status: &str, description: &str) -> Response {
     response.build()
 }
 
-/// `/openapi.json`, `/docs` and `/redoc`.
+/// `/openapi.json`, `/docs` and `/redoc`; from `/`, where there is nothing else to see, people are led there.
 pub(crate) fn pages<S: Clone + Send + Sync + 'static>(
     openapi: &OpenApi,
     config: &Config,
     now: DateTime<Utc>,
 ) -> Router<S> {
-    docs_ui::router(
-        openapi,
-        Options {
-            title: "Referris referral API".into(),
-            oauth: OAuth {
-                client_id: SWAGGER_CLIENT.into(),
-                scopes: [ReadCodes::NAME, WriteCodes::NAME, ReadReferrals::NAME].map(String::from).into(),
-                authorization_server: config.issuer().to_string(),
-            },
-            to_try_out: Some(to_try_out(openapi, config, now)),
+    let options = Options {
+        title: "Referris referral API".into(),
+        oauth: OAuth {
+            client_id: SWAGGER_CLIENT.into(),
+            scopes: [ReadCodes::NAME, WriteCodes::NAME, ReadReferrals::NAME].map(String::from).into(),
+            authorization_server: config.issuer().to_string(),
         },
-    )
+        to_try_out: Some(to_try_out(openapi, config, now)),
+    };
+    docs_ui::router(openapi, options).route("/", get(async || Redirect::to("/docs")))
 }

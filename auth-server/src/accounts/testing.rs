@@ -25,6 +25,7 @@ pub(crate) async fn each_state<F: Future<Output = ()>>(overrides: &[(&str, &str)
     let overrides: Vec<_> = cheap.into_iter().chain(overrides.iter().copied()).collect();
     let test = &test;
     each_store_with(&overrides, |platform| async move {
+        crate::keys::testing::lay_in(&platform).await.expect("the keys are kept");
         test(AppState::new(platform).await.expect("the state is made")).await;
     })
     .await;

@@ -117,7 +117,9 @@ enum SubjectTypeName {
 }
 
 impl Create {
-    fn into_client(self) -> anyhow::Result<NewClient> {
+    /// The client that is meant, and what of the options does not go together.
+    fn into_client(self) -> anyhow::Result<(NewClient, Vec<String>)> {
+        let mut mistakes = vec![];
         // Whoever names no grant is told so, instead of being given the specification's default.
         let base =
             ClientMetadata { grant_types: vec![], require_pkce: !self.no_require_pkce, ..ClientMetadata::default() };
@@ -131,7 +133,7 @@ impl Create {
         };
         match (self.auth_method, self.public) {
             (Some(method), true) if method != "none" => {
-                bail!("--public goes with --auth-method none only: a public client has no secret")
+                mistakes.push("--public goes with --auth-method none only: a public client has no secret".to_owned());
             }
             (Some(method), _) => metadata.token_endpoint_auth_method = method,
             (None, true) => metadata.token_endpoint_auth_method = "none".into(),
@@ -167,6 +169,19 @@ impl Create {
         if self.logout_session_required {
             metadata.backchannel_logout_session_required = metadata.backchannel_logout_uri.is_some();
             metadata.frontchannel_logout_session_required = metadata.frontchannel_logout_uri.is_some();
+            if !metadata.backchannel_logout_session_required && !metadata.frontchannel_logout_session_required {
+                let mistake = "--logout-session-required goes with --backchannel-logout-uri or --frontchannel-logout-uri: \
+                               without one the client is told of no sign-out";
+                mistakes.push(mistake.to_owned());
+            }
+        }
+        for (way, required, uri) in [
+            ("backchannel", metadata.backchannel_logout_session_required, &metadata.backchannel_logout_uri),
+            ("frontchannel", metadata.frontchannel_logout_session_required, &metadata.frontchannel_logout_uri),
+        ] {
+            if required && uri.is_none() {
+                mistakes.push(format!("{way}_logout_session_required goes with {way}_logout_uri, which is missing"));
+            }
         }
         match self.subject_type {
             Some(SubjectTypeName::Public) => metadata.subject_type = SubjectType::Public,
@@ -184,13 +199,14 @@ impl Create {
                 metadata.id_token_signed_response_alg = "ES256".into();
             }
         }
-        Ok(NewClient {
+        let client = NewClient {
             client_id: self.id.map(ClientId),
             name: self.name,
             first_party: self.first_party,
             origin: Origin::Operator,
             metadata,
-        })
+        };
+        Ok((client, mistakes))
     }
 }
 
@@ -208,7 +224,15 @@ fn object(option: &str, given: &str) -> anyhow::Result<Map<String, Value>> {
 pub async fn run(platform: &Platform, command: ClientCommand, json: bool) -> anyhow::Result<()> {
     match command {
         ClientCommand::Create(create) => {
-            let (client, secret) = clients::create(platform, create.into_client()?).await?;
+            let (client, mut mistakes) = create.into_client()?;
+            mistakes.extend(clients::faults(platform, &client).into_iter().map(|fault| fault.reason));
+            match mistakes.as_slice() {
+                [] => {}
+                [mistake] => bail!("{mistake}"),
+                // All at once, as `config check` does it.
+                mistakes => bail!("{} mistakes:\n- {}", mistakes.len(), mistakes.join("\n- ")),
+            }
+            let (client, secret) = clients::create(platform, client).await?;
             let mut said = json!({ "client_id": client.client_id });
             let mut sentence = format!("client_id:     {}", client.client_id);
             if let Some(secret) = &secret {
@@ -226,8 +250,15 @@ pub async fn run(platform: &Platform, command: ClientCommand, json: bool) -> any
             answer(json, &json!(said), &sentence);
         }
         ClientCommand::RotateSecret { client_id } => {
-            let Some(secret) = clients::rotate_secret(platform, &ClientId(client_id.clone())).await? else {
-                bail!("there is no client {client_id} with a secret; `auth-server client list` names them");
+            let id = ClientId(client_id.clone());
+            let Some(secret) = clients::rotate_secret(platform, &id).await? else {
+                let Some(client) = clients::by_id(&mut platform.db.read().await?, &id).await? else {
+                    bail!("there is no client {client_id}; `auth-server client list` names them");
+                };
+                match client.metadata.token_endpoint_auth_method.as_str() {
+                    "none" => bail!("{client_id} is a public client: it has no secret"),
+                    method => bail!("{client_id} authenticates by {method}: it has no secret"),
+                }
             };
             answer(
                 json,

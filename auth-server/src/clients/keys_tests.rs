@@ -12,6 +12,7 @@ use shared::testing::{Scratch, Store};
 
 use super::*;
 use crate::clients::{ClientMetadata, NewClient, Origin, create};
+use crate::keys::testing::lay_in;
 use crate::state::AppState;
 
 /// A client's own server: its keys, or why there are none, and how often it was asked.
@@ -59,6 +60,7 @@ async fn site_with(settings: &[(&str, &str)]) -> (Site, String, AppState, Scratc
     let allow = format!("[\"{address}\"]");
     let settings = [&[("OUTBOUND__ALLOW", allow.as_str())], settings].concat();
     let platform = scratch.platform(&settings).await;
+    lay_in(&platform).await.unwrap();
     let state = AppState::new(platform).await.unwrap();
     (site, format!("http://{address}"), state, scratch)
 }
@@ -222,4 +224,49 @@ async fn a_token_that_names_no_key_is_tried_against_a_few_and_no_more__oidc_core
     let refused = verify_signed(&state.client_keys, &many, &token(&signers[3], None), &ASYMMETRIC).await.unwrap_err();
     assert_eq!(refused, NotSigned::Token(JwtError::ManyKeys));
     verify_signed(&state.client_keys, &many, &token(&signers[3], Some("3")), &ASYMMETRIC).await.unwrap();
+}
+
+/// The same client as one that came in this way and keeps its keys at `uri`.
+fn come_by(client: &Client, origin: Origin, uri: String) -> Client {
+    let mut client = Client { origin, ..client.clone() };
+    client.metadata.jwks_uri = Some(uri);
+    client
+}
+
+#[tokio::test]
+async fn clients_that_came_by_themselves_keep_none_of_the_operators_from_its_first_keys() {
+    let (site, base, state, _scratch) = site_with(&[("LIMITS__ENABLED", "true")]).await;
+    site.shows(Some(set(&[(&Signer::new(Algorithm::ES256), "1")])));
+    let known = client(&state, |m| m.jwks_uri = Some(format!("{base}/jwks"))).await;
+    // Those that registered themselves and those that are known by a document count together.
+    for n in 0..FIRST_PER_HOST + 5 {
+        let origin = if n % 2 == 0 { Origin::Registered } else { Origin::Document };
+        let _ = state.client_keys.of(&come_by(&known, origin, format!("{base}/jwks/{n}")), None).await;
+    }
+    assert_eq!(site.asked() as u64, FIRST_PER_HOST);
+    assert!(state.client_keys.of(&known, None).await.is_ok());
+}
+
+#[tokio::test]
+async fn clients_that_came_by_themselves_keep_none_of_the_operators_from_its_new_keys() {
+    let (site, base, state, _scratch) = site_with(&[("LIMITS__ENABLED", "true")]).await;
+    let (old, new) = (Signer::new(Algorithm::ES256), Signer::new(Algorithm::ES256));
+    site.shows(Some(set(&[(&old, "1")])));
+    let known = client(&state, |m| m.jwks_uri = Some(format!("{base}/jwks"))).await;
+    state.client_keys.of(&known, None).await.unwrap();
+    let strangers: Vec<_> = (0..20).map(|n| come_by(&known, Origin::Registered, format!("{base}/jwks/{n}"))).collect();
+    for stranger in &strangers {
+        state.client_keys.of(stranger, None).await.unwrap();
+    }
+    let before = site.asked() as u64;
+    // Tokens with unknown keys have each set looked at again, as often as the pause allows.
+    for _ in 0..7 {
+        state.platform.clock.advance(Duration::from_secs(6));
+        for stranger in &strangers {
+            let _ = verify_signed(&state.client_keys, stranger, &token(&new, Some("2")), &ASYMMETRIC).await;
+        }
+    }
+    assert_eq!(site.asked() as u64, before + AGAIN_PER_HOST);
+    site.shows(Some(set(&[(&new, "2")])));
+    verify_signed(&state.client_keys, &known, &token(&new, Some("2")), &ASYMMETRIC).await.unwrap();
 }

@@ -28,7 +28,7 @@ use url::Url;
 
 use crate::keys::Algorithm;
 
-pub use check::{Fault, check_redirect_uri, inferred_application_type, is_loopback, mtls_auth_methods};
+pub use check::{Fault, check_redirect_uri, faults, inferred_application_type, is_loopback, mtls_auth_methods};
 pub use documents::NotNow;
 pub use members::{Requested, Unknown, describe, parse};
 pub use metadata::{

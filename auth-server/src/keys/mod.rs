@@ -2,6 +2,8 @@
 
 mod ring;
 mod sign;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use ring::{KeyRing, KeyRingError};
 pub use sign::{Algorithm, SigningKey};

@@ -157,26 +157,38 @@ async fn ensure(platform: &Platform) -> Result<(), KeyRingError> {
         let pkcs8 = tokio::task::spawn_blocking(move || sign::generate(algorithm))
             .await
             .map_err(|e| DbError::Other(sqlx::Error::Io(std::io::Error::other(e))))??;
-        let kid = format!("{}-{}", algorithm.name().to_lowercase(), platform.random.uuid_v4().simple());
-        let key = SigningKey::parse(kid.clone(), algorithm, &pkcs8)?;
-        let sealed = platform.master_key.seal(SEAL, kid.as_bytes(), &pkcs8, &platform.random);
-        let mut tx: Tx = platform.db.begin().await?;
-        let inserted = execute!(
-            &mut tx,
-            "INSERT INTO signing_keys (kid, alg, generation, public_jwk, sealed_private, created_at, activates_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (alg, generation) DO NOTHING",
-            &kid,
-            algorithm.name(),
-            generation,
-            Json(key.public_jwk()),
-            sealed,
-            now,
-            activates_at
-        )?;
-        tx.commit().await?;
-        if inserted == 1 {
-            info!(%kid, %activates_at, "made a signing key");
-        }
+        keep(platform, algorithm, generation, &pkcs8, activates_at).await?;
+    }
+    Ok(())
+}
+
+/// Keeps a new key, unless another instance was faster.
+pub(super) async fn keep(
+    platform: &Platform,
+    algorithm: Algorithm,
+    generation: i64,
+    pkcs8: &[u8],
+    activates_at: DateTime<Utc>,
+) -> Result<(), KeyRingError> {
+    let kid = format!("{}-{}", algorithm.name().to_lowercase(), platform.random.uuid_v4().simple());
+    let key = SigningKey::parse(kid.clone(), algorithm, pkcs8)?;
+    let sealed = platform.master_key.seal(SEAL, kid.as_bytes(), pkcs8, &platform.random);
+    let mut tx: Tx = platform.db.begin().await?;
+    let inserted = execute!(
+        &mut tx,
+        "INSERT INTO signing_keys (kid, alg, generation, public_jwk, sealed_private, created_at, activates_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (alg, generation) DO NOTHING",
+        &kid,
+        algorithm.name(),
+        generation,
+        Json(key.public_jwk()),
+        sealed,
+        platform.clock.now(),
+        activates_at
+    )?;
+    tx.commit().await?;
+    if inserted == 1 {
+        info!(%kid, %activates_at, "made a signing key");
     }
     Ok(())
 }

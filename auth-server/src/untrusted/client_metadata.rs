@@ -10,7 +10,7 @@ use shared::untrusted::no_member_twice;
 use url::Url;
 
 use super::client;
-use crate::clients::check::check_metadata;
+use crate::clients::check::metadata_faults;
 use crate::clients::{
     Client, ClientMetadata, ID_TOKEN_ALGS, NewClient, Origin, SubjectType, Unknown, check_redirect_uri, default_scopes,
     describe, inferred_application_type, parse,
@@ -45,7 +45,7 @@ pub fn client_metadata(data: &[u8]) -> bool {
 
     let new = NewClient { client_id: None, name, first_party: false, origin: Origin::Registered, metadata };
     let (config, outbound) = &*HERE;
-    if check_metadata(config, outbound.guarded(), &new).is_err() {
+    if !metadata_faults(config, outbound.guarded(), &new).is_empty() {
         return false;
     }
     keeps_the_rules(&registered, outbound);

@@ -127,6 +127,65 @@ async fn clients_of_every_kind_can_be_created_by_hand(world: World) {
 }
 on_both_stores!(clients_of_every_kind_can_be_created_by_hand);
 
+/// Holds a run to failure, and standard output to nothing; what was said instead.
+#[track_caller]
+fn refused(output: &Output) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!((output.status.code(), &*out), (Some(1), ""), "{err}");
+    err.into_owned()
+}
+
+async fn every_mistake_in_a_client_is_told_at_once(world: World) {
+    let create = async |words: &[&str]| {
+        let words = [&["client", "create", "--name", "X"], words].concat();
+        auth_server(&world.scratch, &words).await
+    };
+    let many = ["--id", "a b", "--grant", "authorization_code", "--grant", "magic", "--scope", "no-such-scope"];
+    let more = ["--public", "--auth-method", "client_secret_post", "--backchannel-logout-uri", "http://a.example/"];
+    let said = refused(&create(&[&many[..], &more, &["--logout-session-required"]].concat()).await);
+    for mistake in
+        ["6 mistakes", "client id", "\"magic\"", "\"no-such-scope\"", "redirect_uris", "--public", "http://a.example/"]
+    {
+        assert!(said.contains(mistake), "{mistake} is not named:\n{said}");
+    }
+    let said = refused(&create(&["--grant", "magic"]).await);
+    assert!(said.starts_with("error: there is no grant \"magic\""), "one by itself is said without a list:\n{said}");
+
+    // Whoever is told of no sign-out can't want to be told of which session.
+    let app = ["--grant", "authorization_code", "--redirect-uri", "https://a.example/cb"];
+    for (words, uri) in [
+        (&["--logout-session-required"][..], "--backchannel-logout-uri"),
+        (&["--metadata", r#"{"backchannel_logout_session_required":true}"#], "backchannel_logout_uri"),
+        (&["--metadata", r#"{"frontchannel_logout_session_required":true}"#], "frontchannel_logout_uri"),
+    ] {
+        let said = refused(&create(&[&app[..], words].concat()).await);
+        assert!(said.contains("session") && said.contains(uri) && !said.contains("mistakes"), "{words:?}:\n{said}");
+    }
+    let front = ["--logout-session-required", "--frontchannel-logout-uri", "https://a.example/out", "--json"];
+    json_of(&create(&[&app[..], &front].concat()).await);
+}
+on_both_stores!(every_mistake_in_a_client_is_told_at_once);
+
+async fn a_client_without_a_secret_is_told_from_one_that_is_not_there(world: World) {
+    let keyed = ["client", "create", "--name", "Keyed", "--id", "keyed", "--grant", "client_credentials"];
+    let more = ["--auth-method", "private_key_jwt", "--jwks-uri", "https://a.example/jwks", "--json"];
+    json_of(&auth_server(&world.scratch, &[&keyed[..], &more].concat()).await);
+    let public = ["client", "create", "--name", "Desk", "--id", "desk", "--public", "--grant", "authorization_code"];
+    json_of(
+        &auth_server(&world.scratch, &[&public[..], &["--redirect-uri", "http://127.0.0.1/a", "--json"]].concat())
+            .await,
+    );
+    for (id, why) in [
+        ("desk", "desk is a public client: it has no secret"),
+        ("keyed", "keyed authenticates by private_key_jwt: it has no secret"),
+        ("nobody", "there is no client nobody"),
+    ] {
+        let said = refused(&auth_server(&world.scratch, &["client", "rotate-secret", id]).await);
+        assert!(said.contains(why), "{said}");
+    }
+}
+on_both_stores!(a_client_without_a_secret_is_told_from_one_that_is_not_there);
+
 async fn config_check_reports_every_mistake_at_once(world: World) {
     let check = async |settings: &[(&str, &str)], words: &[&str]| {
         let mut command = command("auth-server", &world.scratch).await;

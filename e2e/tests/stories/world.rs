@@ -187,6 +187,7 @@ impl World {
             }
         };
         let mut services = JoinSet::new();
+        auth_server::keys::testing::lay_in(&platform).await.expect("the keys are kept");
         let state = AppState::new(platform.clone()).await.expect("the authorization server starts");
         let keys = state.keys.clone();
         services.spawn(auth_server::serve_with(state, auth, until()));

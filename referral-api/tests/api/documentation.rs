@@ -81,6 +81,8 @@ async fn the_pages_for_people_are_there() {
         ] {
             assert_eq!(world.anon().get(path).await.status, 200, "{path}");
         }
+        let root = world.anon().get("/").await;
+        assert_eq!((root.status, root.header("location")), (303, "/docs"));
         let page = world.anon().get("/docs/").await;
         assert!(page.header("content-security-policy").contains(world.issuer.url()), "{page:?}");
         assert!(page.headers.get("cross-origin-opener-policy").is_none(), "the sign-in popup needs its opener");

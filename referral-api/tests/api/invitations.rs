@@ -176,3 +176,48 @@ async fn the_same_request_sent_again_with_its_key_mails_once() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_registers_many_clients_invites_no_more_people() {
+    on_each_store_with(&[("INVITATIONS__PER_CALLER_PER_DAY", "2")], |world| async move {
+        let ann = world.person("Ann").await;
+        ann.new_code().await;
+        let (here, elsewhere) = ("192.0.2.7:5000", "192.0.2.8:5000");
+        for n in 0..8 {
+            let answer = world.service().from(here).invite(&ann.email, &format!("f{n}@example.org")).await;
+            assert_eq!(answer.status, 202, "{n}");
+        }
+        let limited = world.service().from(here).invite(&ann.email, "g@example.org").await;
+        assert_eq!((limited.status, limited.problem().as_str()), (429, "too-many-requests"));
+        assert_eq!(limited.header("retry-after"), "86400");
+        assert_eq!(world.count(MAILS).await, 8);
+        assert_eq!(world.service().from(elsewhere).invite(&ann.email, "h@example.org").await.status, 202);
+        assert_eq!(ann.from(here).invite(&ann.email, "i@example.org").await.status, 202, "people count each alone");
+        assert_eq!(world.count(MAILS).await, 10);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_comes_without_a_token_is_counted_by_address() {
+    let settings = [("INVITATIONS__ANONYMOUS", "true"), ("INVITATIONS__PER_CALLER_PER_DAY", "2")];
+    on_each_store_with(&settings, |world| async move {
+        let mut invited = 0;
+        for (peer, statuses) in [
+            ("192.0.2.7:5000", [202, 202, 429]),
+            ("192.0.2.8:5000", [202, 202, 429]),
+            // Whoever has one address of a /64 has them all.
+            ("[2001:db8::1]:5000", [202, 202, 429]),
+            ("[2001:db8::ffff:2]:5000", [429, 429, 429]),
+            ("[2001:db8:0:1::1]:5000", [202, 202, 429]),
+        ] {
+            for status in statuses {
+                invited += 1;
+                let friend = format!("f{invited}@example.org");
+                let answer = world.anon().from(peer).invite("nobody@example.com", &friend).await;
+                assert_eq!(answer.status, status, "{peer}: {answer:?}");
+            }
+        }
+    })
+    .await;
+}

@@ -1,5 +1,7 @@
 //! For tests: the other side, which signs. It signs whatever it is told to, also what nobody should accept.
 
+use std::sync::{Mutex, PoisonError};
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -23,8 +25,32 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
 enum Pair {
     Ec(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
-    Rsa(RsaKeyPair),
+    Rsa(Lent),
     Secret(Vec<u8>),
+}
+
+/// RSA keys whose signers are gone.
+static SPARE: Mutex<Vec<RsaKeyPair>> = Mutex::new(vec![]);
+
+/// An RSA key, which the next signer has when this one is gone: to find primes takes a good part of a second in a debug
+/// build. No two signers have the same key at a time.
+struct Lent(Option<RsaKeyPair>);
+
+impl Lent {
+    fn new() -> Self {
+        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self(Some(spare.unwrap_or_else(|| RsaKeyPair::generate(KeySize::Rsa2048).unwrap())))
+    }
+
+    fn pair(&self) -> &RsaKeyPair {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        SPARE.lock().unwrap_or_else(PoisonError::into_inner).extend(self.0.take());
+    }
 }
 
 /// A stranger with a key pair.
@@ -34,7 +60,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// With a new key for `algorithm`: one of [`super::ASYMMETRIC`].
+    /// With a key for `algorithm`, one of [`super::ASYMMETRIC`], that no other signer has.
     pub fn new(algorithm: Algorithm) -> Self {
         let rng = SystemRandom::new();
         let ec = |alg| {
@@ -48,7 +74,7 @@ impl Signer {
                 let pkcs8 = Ed25519KeyPair::generate_pkcs8(&rng).unwrap();
                 Pair::Ed(Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap())
             }
-            Algorithm::RS256 | Algorithm::PS256 => Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
+            Algorithm::RS256 | Algorithm::PS256 => Pair::Rsa(Lent::new()),
             other => panic!("{other:?} has no key pair here"),
         };
         Self { algorithm, pair }
@@ -69,8 +95,8 @@ impl Signer {
                 json!({"kty": "EC", "crv": crv, "x": encode(x), "y": encode(y)})
             }
             Pair::Ed(pair) => json!({"kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key())}),
-            Pair::Rsa(pair) => {
-                let RsaPublicKeyComponents::<Vec<u8>> { n, e } = pair.public_key().into();
+            Pair::Rsa(lent) => {
+                let RsaPublicKeyComponents::<Vec<u8>> { n, e } = lent.pair().public_key().into();
                 json!({"kty": "RSA", "n": encode(n), "e": encode(e)})
             }
             Pair::Secret(_) => panic!("a secret has no public key"),
@@ -107,7 +133,8 @@ impl Signer {
         match &self.pair {
             Pair::Ec(pair) => pair.sign(&rng, message).unwrap().as_ref().to_vec(),
             Pair::Ed(pair) => pair.sign(message).as_ref().to_vec(),
-            Pair::Rsa(pair) => {
+            Pair::Rsa(lent) => {
+                let pair = lent.pair();
                 let mut signature = vec![0; pair.public_modulus_len()];
                 if self.algorithm == Algorithm::PS256 {
                     pair.sign(&RSA_PSS_SHA256, &rng, message, &mut signature).unwrap();

@@ -18,17 +18,27 @@ pub(in crate::clients) fn is_first_party_scope(scope: &str) -> bool {
     scope.starts_with("account:") || scope == "referrals:admin"
 }
 
-pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
+/// Each word that means nothing here, and the first rule that is broken.
+pub(super) fn check(client: &NewClient, config: &Config) -> Vec<Fault> {
+    let metadata = &client.metadata;
+    let method = std::slice::from_ref(&metadata.token_endpoint_auth_method);
+    let auth_methods = [AUTH_METHODS, &mtls_auth_methods(config)].concat();
+    let types = &metadata.authorization_details_types;
+    let checked = [
+        known("grant_types", "grant", &metadata.grant_types, GRANT_TYPES),
+        known("scope", "scope", &metadata.scopes, SCOPES),
+        known("authorization_details_types", "type of authorization details", types, AUTHORIZATION_DETAILS_TYPES),
+        known("response_modes", "response mode", &metadata.response_modes, &ResponseMode::NAMES),
+        known("token_endpoint_auth_method", "auth method", method, &auth_methods),
+        fit(client),
+    ];
+    checked.into_iter().filter_map(Result::err).collect()
+}
+
+/// Do they fit each other, and the client?
+fn fit(client: &NewClient) -> Result<(), Fault> {
     let metadata = &client.metadata;
     let method = &metadata.token_endpoint_auth_method;
-    let auth_methods = [AUTH_METHODS, &mtls_auth_methods(config)].concat();
-    known("grant_types", "grant", &metadata.grant_types, GRANT_TYPES)?;
-    known("scope", "scope", &metadata.scopes, SCOPES)?;
-    let types = &metadata.authorization_details_types;
-    known("authorization_details_types", "type of authorization details", types, AUTHORIZATION_DETAILS_TYPES)?;
-    known("response_modes", "response mode", &metadata.response_modes, &ResponseMode::NAMES)?;
-    known("token_endpoint_auth_method", "auth method", std::slice::from_ref(method), &auth_methods)?;
-
     let has = |grant: &str| metadata.grant_types.iter().any(|g| g == grant);
     let fault = |reason: &str| Err(Fault::new("grant_types", reason));
     if metadata.grant_types.is_empty() {

@@ -13,6 +13,7 @@ pub(super) mod sector;
 
 use shared::Platform;
 use shared::config::Config;
+use shared::ids::ClientId;
 use shared::outbound::Guarded;
 
 use super::{Client, ClientError, NewClient, Origin, drawn_id, is_client_id};
@@ -40,20 +41,11 @@ impl Fault {
 
 /// Checks a client that is to be registered.
 pub(super) fn check(platform: &Platform, client: NewClient) -> Result<Client, ClientError> {
-    let client_id = client.client_id.clone().unwrap_or_else(|| drawn_id(platform));
-    let id = client_id.as_str();
-    // The id of a client with a document is its URL, which was judged when it was fetched.
-    if client.origin != Origin::Document && !is_client_id(id) {
-        let reason = "the client id may have 1 to 128 letters, digits, hyphens, underscores and dots";
-        return Err(Fault::new("client_id", reason).into());
+    if let Some(fault) = faults(platform, &client).into_iter().next() {
+        return Err(fault.into());
     }
-    // `sub` is a user's id or a client's: they must never look alike.
-    if uuid::Uuid::parse_str(id).is_ok() {
-        let reason = "the client id may not be a UUID: it could be taken for a user's id";
-        return Err(Fault::new("client_id", reason).into());
-    }
-    check_metadata(&platform.config, platform.outbound.guarded(), &client)?;
-    let NewClient { name, first_party, origin, metadata, .. } = client;
+    let NewClient { client_id, name, first_party, origin, metadata } = client;
+    let client_id = client_id.unwrap_or_else(|| drawn_id(platform));
     Ok(Client {
         client_id,
         name: name.trim().to_owned(),
@@ -68,22 +60,55 @@ pub(super) fn check(platform: &Platform, client: NewClient) -> Result<Client, Cl
     })
 }
 
-/// Everything that can be told without asking anybody else.
-pub(crate) fn check_metadata(config: &Config, guard: &Guarded, client: &NewClient) -> Result<(), Fault> {
-    let (name, metadata) = (&client.name, &client.metadata);
+/// Everything that is wrong with a client that is to be registered, as far as it can be told without asking anybody else:
+/// of each group of rules the first that it breaks.
+pub fn faults(platform: &Platform, client: &NewClient) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = check_id(client).err().into_iter().collect();
+    faults.extend(metadata_faults(&platform.config, platform.outbound.guarded(), client));
+    faults
+}
+
+/// The same of the metadata alone.
+pub(crate) fn metadata_faults(config: &Config, guard: &Guarded, client: &NewClient) -> Vec<Fault> {
+    let metadata = &client.metadata;
+    let mut faults: Vec<Fault> = check_name(&client.name).err().into_iter().collect();
+    faults.extend(grants::check(client, config));
+    let groups = [
+        certificates::check(metadata, config),
+        redirect_uris::check(client, config),
+        keys::check(metadata, guard),
+        algorithms::check(metadata),
+        addresses::check(metadata),
+        logout::check(metadata, guard),
+        sector::check(metadata),
+        profile::check(metadata),
+    ];
+    faults.extend(groups.into_iter().filter_map(Result::err));
+    faults
+}
+
+fn check_id(client: &NewClient) -> Result<(), Fault> {
+    // One that is drawn is as it should be.
+    let Some(id) = client.client_id.as_ref().map(ClientId::as_str) else { return Ok(()) };
+    // The id of a client with a document is its URL, which was judged when it was fetched.
+    if client.origin != Origin::Document && !is_client_id(id) {
+        let reason = "the client id may have 1 to 128 letters, digits, hyphens, underscores and dots";
+        return Err(Fault::new("client_id", reason));
+    }
+    // `sub` is a user's id or a client's: they must never look alike.
+    if uuid::Uuid::parse_str(id).is_ok() {
+        let reason = "the client id may not be a UUID: it could be taken for a user's id";
+        return Err(Fault::new("client_id", reason));
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), Fault> {
     let strange = |c: char| c.is_control() || is_deceptive(c);
     if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(strange) {
         let reason = "the name may have 1 to 100 printable characters, none of them invisible or turning the direction \
                       of writing; it is what people are shown";
         return Err(Fault::new("client_name", reason));
     }
-    grants::check(client, config)?;
-    certificates::check(metadata, config)?;
-    redirect_uris::check(client, config)?;
-    keys::check(metadata, guard)?;
-    algorithms::check(metadata)?;
-    addresses::check(metadata)?;
-    logout::check(metadata, guard)?;
-    sector::check(metadata)?;
-    profile::check(metadata)
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use auth_server::AppState;
 use auth_server::accounts::signup::{NewAccount, Outcome, sign_up};
 use auth_server::clients::{self, ClientMetadata, NewClient, Origin};
+use auth_server::keys::testing::lay_in;
 use axum::Router;
 use axum::body::Body;
 use axum::http::request::Builder;
@@ -38,6 +39,7 @@ pub async fn each_server<F: Future<Output = ()>>(settings: &[(&str, &str)], test
     let settings: Vec<_> = cheap.into_iter().chain(settings.iter().copied()).collect();
     let test = &test;
     each_store_with(&settings, |platform| async move {
+        lay_in(&platform).await.expect("the keys are kept");
         let state = AppState::new(platform).await.expect("the state is made");
         let router = auth_server::router(state.clone());
         test(Server { state, router }).await;

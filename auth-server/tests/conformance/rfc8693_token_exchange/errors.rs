@@ -87,3 +87,20 @@ async fn several_audiences_may_be_named_in_an_exchange_and_nowhere_else__rfc8693
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_public_client_exchanges_nothing_whatever_its_row_says__rfc8693_2_1() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let (app, service) = (server.app(|_| {}).await, service(&server).await);
+        let tokens = app.tokens(&mut server.browser(), "ann@example.com", &[]).await;
+        let token = tokens["access_token"].as_str().unwrap();
+        service.token(&form(token, &[])).await.json(200);
+        // It can't be registered, and would be let in by its id alone.
+        let public = service.altered(|metadata| metadata.token_endpoint_auth_method = "none".into()).await;
+        let before = server.rows().await;
+        public.token(&form(token, &[])).await.is_error(400, "unauthorized_client");
+        assert_eq!(server.rows().await, before);
+    })
+    .await;
+}

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::{DETAILS, rich_app};
 use crate::harness::each_server;
+use crate::rfc7591_registration::{OPEN, app, register, web_app};
+use crate::rfc7592_management::Registration;
 use crate::rfc8707_resource::claims;
 
 #[tokio::test]
@@ -93,6 +95,42 @@ async fn without_a_grant_of_them_there_are_none__rfc9396_6() {
         let form = [("grant_type", "client_credentials"), ("authorization_details", DETAILS)];
         service.token(&form).await.is_error(400, "invalid_authorization_details");
         assert_eq!(server.rows().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_type_that_was_taken_from_the_client_is_refreshed_no_more__rfc9396_10() {
+    each_server(&[OPEN], |server| async move {
+        server.person("ann@example.com").await;
+        let mut wanted = web_app();
+        wanted["grant_types"] = json!(["authorization_code", "refresh_token"]);
+        wanted["authorization_details_types"] = json!(["referral_code"]);
+        let said = register(&server, &wanted).await.json(201);
+        let (app, registration) = (app(&server, &said).await, Registration::of(&server, said));
+        let more = [("scope", "openid offline_access"), ("authorization_details", DETAILS)];
+        let tokens = app.tokens(&mut server.browser(), "ann@example.com", &more).await;
+        let plain = [("scope", "openid offline_access")];
+        let without = app.tokens(&mut server.browser(), "ann@example.com", &plain).await;
+        let refresh_token = |tokens: &Value| tokens["refresh_token"].as_str().unwrap().to_owned();
+        let refresh = refresh_token(&tokens);
+
+        registration.put(&registration.with(&json!({ "authorization_details_types": [] }))).await.json(200);
+        let before = server.rows().await;
+        app.refresh(&refresh).await.is_error(400, "invalid_grant");
+        // Nor a part of them.
+        let read = r#"[{"type":"referral_code","actions":["read"]}]"#;
+        let form = [("grant_type", "refresh_token"), ("refresh_token", &refresh), ("authorization_details", read)];
+        app.token(&form).await.is_error(400, "invalid_grant");
+        assert_eq!(server.rows().await, before);
+        // What has none is none the worse for it.
+        app.refresh(&refresh_token(&without)).await.json(200);
+
+        // Nothing was used up.
+        let again = json!({ "authorization_details_types": ["referral_code"] });
+        registration.put(&registration.with(&again)).await.json(200);
+        let refreshed = app.refresh(&refresh).await.json(200);
+        assert_eq!(refreshed["authorization_details"], tokens["authorization_details"]);
     })
     .await;
 }

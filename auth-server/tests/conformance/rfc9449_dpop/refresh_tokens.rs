@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
+use shared::execute;
+
 use super::{Holder, payload, public};
 use crate::harness::each_server;
 
@@ -93,6 +96,38 @@ async fn a_refresh_with_a_proof_binds_what_it_gives__rfc9449_5() {
         assert_eq!(server.rows().await, before);
         let next = holder.refresh(&app, &bound["refresh_token"]).await.json(200);
         assert_eq!(payload(&next["access_token"])["cnf"]["jkt"], holder.jkt());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_keys_that_refresh_at_once_the_first_is_bound_and_the_other_refused__rfc9449_5() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = public(&server).await;
+        let holders = [Holder::new(&server), Holder::new(&server)];
+        let free = app.tokens(&mut server.browser(), "ann@example.com", &[]).await["refresh_token"].clone();
+        // Held until both have read that the grant is bound to no key.
+        let mut held = server.state.platform.db.begin().await.unwrap();
+        execute!(&mut held, "UPDATE refresh_tokens SET expires_at = expires_at").unwrap();
+        let released = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            held.commit().await.unwrap();
+        };
+        let race = join_all(holders.iter().map(|holder| holder.refresh(&app, &free)));
+        let (answers, ()) = tokio::join!(race, released);
+
+        let first = answers.iter().position(|answer| answer.status == 200).expect("one of them refreshes");
+        let (winner, loser) = (&holders[first], &holders[1 - first]);
+        answers[1 - first].is_error(400, "invalid_grant");
+        let bound = answers[first].json(200);
+        assert_eq!(payload(&bound["access_token"])["cnf"]["jkt"], winner.jkt());
+        let before = server.rows().await;
+        for stolen in [&bound["refresh_token"], &free] {
+            loser.refresh(&app, stolen).await.is_error(400, "invalid_grant");
+        }
+        assert_eq!(server.rows().await, before);
+        winner.refresh(&app, &bound["refresh_token"]).await.json(200);
     })
     .await;
 }
