@@ -32,8 +32,10 @@ pub const ACR_NONE: &str = "0";
 
 /// How a sign-in by password alone is named in `acr` and, by RFC 8176, in `amr`.
 pub const ACR_PASSWORD: &str = "urn:referris:acr:password";
+/// How a sign-in at another provider is named, however it was done there: nobody here vouches for that.
+pub const ACR_UPSTREAM: &str = "urn:referris:acr:upstream";
 /// Every `acr` that a sign-in here can have.
-pub const ACR_VALUES: &[&str] = &[ACR_PASSWORD];
+pub const ACR_VALUES: &[&str] = &[ACR_PASSWORD, ACR_UPSTREAM];
 pub const AMR_PASSWORD: &str = "pwd";
 
 /// The one thing a session holds.

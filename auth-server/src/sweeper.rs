@@ -86,6 +86,7 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "device_authorizations" "id" now - GRACE;
         "initial_access_tokens" "token_hash" now;
         "used_proofs" "id_hash" now;
+        "upstream_attempts" "id" now;
     }
     total += sweep_documents(platform).await?;
     total += sweep_registrations(platform).await?;

@@ -4,6 +4,7 @@
 mod account;
 mod asks;
 mod assets;
+mod choose_account;
 mod consent;
 mod consent_details;
 mod device;
@@ -19,11 +20,12 @@ mod signing_in;
 mod signup;
 mod texts;
 mod unsubscribe;
+mod upstream;
 mod verify_email;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::AppState;
 
@@ -36,6 +38,10 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/", get(home::show))
         .route("/signup", get(signup::show).post(signup::submit))
         .route("/login", get(login::show).post(login::submit))
+        .route("/login/upstream/{id}", post(upstream::begin))
+        .route("/login/upstream/{id}/callback", get(upstream::callback))
+        .route("/login/continue", get(upstream::show).post(upstream::submit))
+        .route("/choose-account", get(choose_account::show).post(choose_account::submit))
         .route("/consent", get(consent::show).post(consent::submit))
         .route("/device", get(device::show).post(device::submit))
         .route("/logout", get(logout::show).post(logout::submit))

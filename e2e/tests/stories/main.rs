@@ -30,3 +30,4 @@ mod registration;
 mod signup;
 mod step_up;
 mod tour;
+mod upstream;

@@ -2,6 +2,7 @@
 //! page.
 
 mod overview;
+mod upstream;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
@@ -16,9 +17,15 @@ use super::layout::{Page, see_other};
 use crate::AppState;
 use crate::sessions::{self, SignedIn};
 
+/// The page about other providers, and the word by which sign-in comes back to it.
+pub const UPSTREAM_PATH: &str = "/account/security/upstream";
+pub const UPSTREAM_WORD: &str = "account-upstream";
+
 /// The pages' routes. They need the layer of sessions.
 pub fn router() -> Router<AppState> {
-    Router::new().route("/account", get(overview::show))
+    Router::new()
+        .route("/account", get(overview::show))
+        .route(UPSTREAM_PATH, get(upstream::show).post(upstream::submit))
 }
 
 /// A page of the account's, as its navigation names it.
@@ -107,7 +114,8 @@ impl FromRequestParts<AppState> for Account {
         };
         let path = parts.uri.path();
         let section = Section::ALL.iter().find(|section| section.path() == path).copied().unwrap_or(Section::Overview);
-        let sign_in = || see_other(&format!("/login?request={}", section.word()));
+        let word = if path == UPSTREAM_PATH { UPSTREAM_WORD.to_owned() } else { section.word() };
+        let sign_in = || see_other(&format!("/login?request={word}"));
         let signed_in = signed_in.ok_or_else(sign_in)?;
         let read = async { users::by_id(&mut state.platform.db.read().await?, signed_in.user_id).await };
         match read.await {
