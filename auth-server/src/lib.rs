@@ -18,6 +18,7 @@ pub mod state;
 pub mod sweeper;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod untrusted;
+pub mod upstream;
 
 use anyhow::Context;
 use axum::Router;

@@ -13,6 +13,7 @@ use crate::clients::keys::ClientKeys;
 use crate::keys::KeyRing;
 use crate::outside::Outside;
 use crate::passwords::Passwords;
+use crate::upstream::Upstreams;
 
 /// Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Inner {
     pub clients: Clients,
     pub client_keys: ClientKeys,
     pub outside: Outside,
+    /// Other providers that people sign in with.
+    pub upstreams: Upstreams,
     /// For the proofs of clients' keys (RFC 9449 §8).
     pub nonces: Nonces,
     /// Whose certificates name clients (RFC 8705 §2.1), where any are trusted with it.
@@ -55,6 +58,7 @@ impl AppState {
             Some(file) => Some(ClientAuthorities::load(file).map_err(|e| anyhow!("auth.client_ca_file: {e}"))?),
             None => None,
         };
+        let upstreams = Upstreams::new(&platform)?;
         let nonces = Nonces::new(&platform.master_key);
         Ok(Self(Arc::new(Inner {
             nonces,
@@ -64,6 +68,7 @@ impl AppState {
             clients,
             client_keys,
             outside,
+            upstreams,
             client_authorities,
         })))
     }

@@ -88,6 +88,7 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "used_proofs" "id_hash" now;
         "passkey_ceremonies" "key_hash" now;
         "unfinished_signins" "key_hash" now;
+        "upstream_attempts" "id" now;
     }
     total += sweep_documents(platform).await?;
     total += sweep_registrations(platform).await?;

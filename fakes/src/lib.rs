@@ -1,6 +1,6 @@
 //! Local stand-ins for the outside services that Referris calls, so that they can be seen at work without keys and
-//! without the network: Hunter (email verifier, combined enrichment), Clearbit (combined enrichment) and a mail server
-//! that delivers nothing.
+//! without the network: Hunter (email verifier, combined enrichment), Clearbit (combined enrichment), Have I Been Pwned (ranges
+//! of hashes; [`pwned`] has the passwords) and a mail server that delivers nothing.
 //!
 //! Which documented case they answer is chosen by the address that is asked about: by its local part up to a `+`
 //! (`disposable@example.com`, `disposable+2@example.com`), or else by the first label of its domain
@@ -10,12 +10,14 @@
 //! ```text
 //! http://ADDRESS/hunter     verification.base_url
 //! http://ADDRESS/clearbit   enrichment.base_url
+//! http://ADDRESS/pwned      breached_passwords.url
 //! http://ADDRESS/           what was called how often, and the table
 //! ```
 
 pub mod cases;
 mod clearbit;
 mod hunter;
+pub mod pwned;
 pub mod smtp;
 
 use std::collections::HashMap;
@@ -34,9 +36,9 @@ use tokio::task::JoinHandle;
 /// One call that was answered.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Call {
-    /// `hunter.verifier`, `hunter.combined` or `clearbit.combined`.
+    /// `hunter.verifier`, `hunter.combined`, `clearbit.combined` or `pwned.range`.
     pub service: &'static str,
-    /// The address that was asked about.
+    /// The address that was asked about, or the prefix of a hash.
     pub email: String,
     /// The status it was answered with.
     pub status: u16,
@@ -86,6 +88,11 @@ impl Handle {
         format!("http://{}/clearbit", self.address)
     }
 
+    /// For `breached_passwords.url`.
+    pub fn pwned(&self) -> String {
+        format!("http://{}/pwned", self.address)
+    }
+
     /// All calls, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         self.calls.all()
@@ -124,6 +131,7 @@ fn router(calls: Calls) -> Router {
         .route("/hunter/v2/email-verifier", get(hunter::verifier))
         .route("/hunter/v2/combined/find", get(hunter::combined))
         .route("/clearbit/v2/combined/find", get(clearbit::combined))
+        .route("/pwned/range/{prefix}", get(pwned::range))
         .with_state(calls)
 }
 
@@ -183,6 +191,18 @@ mod tests {
         assert_eq!(ask(&fakes, "/hunter/v2/email-verifier?email=a@b.de&api_key=k", "").await.0, 200);
         assert_eq!(fakes.calls_about("hunter.verifier", "a@b.de"), 2);
         assert!(ask(&fakes, "/", "").await.1.contains("\"clearbit.combined\""));
+    }
+
+    #[tokio::test]
+    async fn a_range_of_hashes_lists_lost_passwords_and_padding_on_demand() {
+        let fakes = start_anywhere().await.unwrap();
+        // SHA-1 of "somebody else's", whose end is in every range.
+        let (status, plain) = ask(&fakes, "/pwned/range/ABCDE", "").await;
+        let (_, padded) = ask(&fakes, "/pwned/range/abcde", "Add-Padding: true\r\n").await;
+        assert_eq!((status, plain.lines().count()), (200, 1));
+        assert!(padded.lines().count() > 20 && padded.contains(":0"));
+        assert_eq!(ask(&fakes, "/pwned/range/nonsense", "").await.0, 400);
+        assert_eq!(fakes.calls_about("pwned.range", "ABCDE"), 2);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use clap::Parser;
 use tokio::net::TcpListener;
 
-/// Local stand-ins for Hunter, Clearbit and a mail server.
+/// Local stand-ins for Hunter, Clearbit, Have I Been Pwned and a mail server.
 #[derive(Parser)]
 struct Options {
     /// Where Hunter's and Clearbit's stand-ins listen.
@@ -28,12 +28,14 @@ async fn main() -> anyhow::Result<()> {
     writeln!(out, "Start Referris with these variables (leave out what you do not want to try):\n")?;
     writeln!(out, "  export HUNTER_API_KEY=fake REFERRIS__VERIFICATION__BASE_URL={}", fakes.hunter())?;
     writeln!(out, "  export CLEARBIT_API_KEY=fake REFERRIS__ENRICHMENT__BASE_URL={}", fakes.clearbit())?;
+    writeln!(out, "  export REFERRIS__BREACHED_PASSWORDS__URL={}", fakes.pwned())?;
     writeln!(out, "  export SMTP_URL={}", catcher.url())?;
     writeln!(out, "  export REFERRIS__VERIFICATION__INLINE=true   # ask during sign-up and refuse at once\n")?;
     writeln!(out, "Then sign up as one of these; the part before the @ decides, a +tag is ignored:\n")?;
     for case in fakes::cases::CASES {
         writeln!(out, "  {:<28} {}", format!("{}@example.com", case.name), case.meaning)?;
     }
+    writeln!(out, "\nPasswords that were lost: {}", fakes::pwned::LOST.join("; "))?;
     writeln!(out, "\nWhat was asked so far: http://{}/. Mails appear here. Ctrl-C stops.\n", options.listen)?;
     tokio::select! {
         () = fakes.run() => anyhow::bail!("the server stopped"),

@@ -68,6 +68,27 @@ impl Limits {
         };
         if count >= max { Err(Limited { retry_after }) } else { Ok(()) }
     }
+
+    /// Counts one more, whatever comes of it: the count within `window`, this one included. Nothing while limits are off.
+    pub async fn count(&self, name: &'static str, key_material: &[u8], window: Duration) -> u64 {
+        if !self.enabled {
+            return 0;
+        }
+        let key = cache_key(name, key_material);
+        match self.cache.increment(&key, window).await {
+            Ok((count, _)) => count,
+            Err(_) => self.own.increment(&key, window).await.0,
+        }
+    }
+
+    /// Lets the count under `name` and `key_material` start anew.
+    pub async fn forget(&self, name: &'static str, key_material: &[u8]) {
+        let key = cache_key(name, key_material);
+        self.own.forget(&key).await;
+        if let Err(error) = self.cache.forget_count(&key).await {
+            tracing::debug!(%error, limit = name, "a count goes on for a while");
+        }
+    }
 }
 
 fn cache_key(name: &str, key_material: &[u8]) -> CacheKey {
@@ -125,6 +146,15 @@ mod tests {
         assert_eq!(limits.is_reached("failures", b"ann", 2).await.unwrap_err().retry_after, MINUTE);
         clock.advance(MINUTE);
         limits.is_reached("failures", b"ann", 2).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_counted_anew() {
+        let limits = Limits::new(Cache::in_process(clock()), clock(), true);
+        assert_eq!(limits.count("failures", b"ann", MINUTE).await, 1);
+        assert_eq!(limits.count("failures", b"ann", MINUTE).await, 2);
+        limits.forget("failures", b"ann").await;
+        assert_eq!(limits.count("failures", b"ann", MINUTE).await, 1);
     }
 
     #[tokio::test]

@@ -3,8 +3,13 @@
 
 mod common;
 pub mod factors;
+pub mod known;
+mod lookalike;
 pub mod signin;
 pub mod signup;
+mod strength;
+mod throttle;
+pub mod upstream;
 pub mod verification;
 
 use chrono::TimeDelta;
@@ -18,7 +23,10 @@ use shared::referrals::store::{self, Refusal};
 use shared::revocations::{Kind, revoke};
 use shared::{Platform, audit, execute};
 
+use crate::AppState;
 use crate::printable::is_deceptive;
+
+pub use strength::Weakness;
 
 /// Longer than any entry of the cache may live that was read before a deletion.
 const INVALIDATION_LIFE: TimeDelta = TimeDelta::seconds(150);
@@ -69,6 +77,19 @@ pub enum Fault {
     PasswordLong,
     /// Among those that are guessed first.
     PasswordCommon,
+    PasswordWeak(Weakness),
+    /// Others have lost it.
+    PasswordBreached,
+    /// Letters of several scripts in one word.
+    EmailLookalike,
+    /// No provider vouches for it, where an address must be proved first.
+    EmailUnvouched,
+    GivenNameLookalike,
+    FamilyNameLookalike,
+    /// Who has no invitation signs up nowhere.
+    InvitationNeeded,
+    /// Not agreed to, or to others than those of today.
+    Terms,
     GivenName,
     FamilyName,
     Locale,
@@ -79,12 +100,22 @@ impl Fault {
     /// The field's name, in JSON and in forms.
     pub fn field(self) -> &'static str {
         match self {
-            Self::EmailInvalid | Self::EmailUndeliverable | Self::EmailDisposable | Self::EmailTaken => "email",
-            Self::PasswordShort { .. } | Self::PasswordLong | Self::PasswordCommon => "password",
-            Self::GivenName => "given_name",
-            Self::FamilyName => "family_name",
+            Self::EmailInvalid
+            | Self::EmailUndeliverable
+            | Self::EmailDisposable
+            | Self::EmailTaken
+            | Self::EmailUnvouched
+            | Self::EmailLookalike => "email",
+            Self::PasswordShort { .. }
+            | Self::PasswordLong
+            | Self::PasswordCommon
+            | Self::PasswordWeak(_)
+            | Self::PasswordBreached => "password",
+            Self::GivenName | Self::GivenNameLookalike => "given_name",
+            Self::FamilyName | Self::FamilyNameLookalike => "family_name",
             Self::Locale => "locale",
-            Self::ReferralCode(_) => "referral_code",
+            Self::ReferralCode(_) | Self::InvitationNeeded => "referral_code",
+            Self::Terms => "terms",
         }
     }
 
@@ -98,6 +129,13 @@ impl Fault {
             Self::PasswordShort { min } => ("fault-password-short", Some(min)),
             Self::PasswordLong => ("fault-password-long", None),
             Self::PasswordCommon => ("fault-password-common", None),
+            Self::PasswordWeak(weakness) => (weakness.message(), None),
+            Self::PasswordBreached => ("fault-password-breached", None),
+            Self::EmailLookalike => ("fault-email-lookalike", None),
+            Self::EmailUnvouched => ("fault-email-unvouched", None),
+            Self::GivenNameLookalike | Self::FamilyNameLookalike => ("fault-name-lookalike", None),
+            Self::InvitationNeeded => ("fault-invitation-needed", None),
+            Self::Terms => ("fault-terms", None),
             Self::GivenName | Self::FamilyName => ("fault-name", Some(MAX_NAME as u32)),
             Self::Locale => ("fault-locale", None),
             Self::ReferralCode(refusal) => (refusal_message(refusal), None),
@@ -126,6 +164,15 @@ impl From<Fault> for FieldError {
             Fault::PasswordShort { min } => format!("must have {min} characters or more"),
             Fault::PasswordLong => format!("may have {} bytes at most", crate::passwords::MAX_BYTES),
             Fault::PasswordCommon => "is easily guessed; use a few words in a row instead".to_owned(),
+            Fault::PasswordWeak(weakness) => weakness.detail().to_owned(),
+            Fault::PasswordBreached => "was found among passwords that others have lost; use another one".to_owned(),
+            Fault::EmailUnvouched => "is not confirmed by the provider; sign up with a password".to_owned(),
+            Fault::EmailLookalike => "mixes letters of different scripts, which look alike; type it again".to_owned(),
+            Fault::GivenNameLookalike | Fault::FamilyNameLookalike => {
+                "mixes letters of different scripts in one word; use one script".to_owned()
+            }
+            Fault::InvitationNeeded => "is needed: sign-up is by invitation".to_owned(),
+            Fault::Terms => "must be the version of the terms in force, to which the person agreed".to_owned(),
             Fault::GivenName | Fault::FamilyName => {
                 format!(
                     "may have {MAX_NAME} characters at most, none of them control characters or parts of an address"
@@ -134,7 +181,8 @@ impl From<Fault> for FieldError {
             Fault::Locale => "must be a language tag such as en or ru-RU".to_owned(),
             Fault::ReferralCode(refusal) => refusal.to_string(),
         };
-        Self::body(fault.field(), detail)
+        // In JSON it says which terms.
+        Self::body(if fault == Fault::Terms { "terms_version" } else { fault.field() }, detail)
     }
 }
 
@@ -174,8 +222,18 @@ pub fn check_password(password: &str, email: Option<&Email>, config: &Config) ->
     } else if common::is_easily_guessed(password, email) {
         Err(Fault::PasswordCommon)
     } else {
-        Ok(())
+        strength::estimate(password, email, config.accounts.password_min_score).map_err(Fault::PasswordWeak)
     }
+}
+
+/// The same, and whether others have lost it, wherever somebody chooses a password. It may ask a service outside: call it
+/// outside any transaction.
+///
+/// # Errors
+/// What to tell the person.
+pub async fn check_new_password(state: &AppState, password: &str, email: Option<&Email>) -> Result<(), Fault> {
+    check_password(password, email, &state.platform.config)?;
+    if state.outside.is_breached(password).await { Err(Fault::PasswordBreached) } else { Ok(()) }
 }
 
 /// A language tag (BCP 47) as we keep it; empty is absent.

@@ -14,22 +14,12 @@ use shared::{Platform, audit, execute, fetch_optional};
 use subtle::ConstantTimeEq;
 
 use super::factors::has_second;
+use super::known::Known;
+use super::throttle::Throttle;
 use crate::AppState;
 use crate::passwords::PasswordError;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-const DAY: Duration = Duration::from_secs(86_400);
-
-/// The limit on failures for one account from one address.
-const FAILURES: &str = "signin-failures";
-
-/// The limit on failures for one account from all addresses.
-const FAILURES_OF_DAY: &str = "signin-failures-day";
-
-/// Far more than an owner needs, far fewer than guessing does. By the minute only the guesser's own address is counted:
-/// otherwise a stranger would keep the owner out with a handful of wrong passwords.
-const FAILURES_PER_ACCOUNT_AND_DAY: u64 = 200;
 
 /// Why nobody was signed in.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +41,18 @@ impl From<Limited> for SignInError {
     }
 }
 
-/// Whose address and password are these? `via` names the way in for the audit (`login`, `password_grant`). A success is
-/// left to be written down with what comes of it ([`still_holds`]).
+/// Where a password comes from.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    pub ip: &'a ClientIp,
+    /// The browser; programs have none.
+    pub known: Option<&'a Known>,
+}
+
+/// The same without a browser: a stranger's mistakes may make the owner wait there. See [`authenticate_in`].
 ///
 /// # Errors
-/// [`SignInError::Refused`] without telling why; limits by client address and by account.
+/// As there.
 pub async fn authenticate(
     state: &AppState,
     email: &str,
@@ -63,7 +60,21 @@ pub async fn authenticate(
     ip: &ClientIp,
     via: &'static str,
 ) -> Result<Verified, SignInError> {
-    verified(state, email, password, ip, via, false).await
+    authenticate_in(state, email, password, Caller { ip, known: None }, via).await
+}
+
+/// The same from a browser that may have signed in to the account before.
+///
+/// # Errors
+/// As [`authenticate`]; a wait after failures ([`Throttle`]).
+pub async fn authenticate_in(
+    state: &AppState,
+    email: &str,
+    password: &str,
+    caller: Caller<'_>,
+    via: &'static str,
+) -> Result<Verified, SignInError> {
+    verified(state, email, password, caller, via, false).await
 }
 
 /// The same where nothing but the password can be shown: it is wrong, with all that follows, for an account that asks for
@@ -75,14 +86,14 @@ pub async fn authenticate_alone(
     ip: &ClientIp,
     via: &'static str,
 ) -> Result<Verified, SignInError> {
-    verified(state, email, password, ip, via, true).await
+    verified(state, email, password, Caller { ip, known: None }, via, true).await
 }
 
 async fn verified(
     state: &AppState,
     email: &str,
     password: &str,
-    ip: &ClientIp,
+    Caller { ip, known }: Caller<'_>,
     via: &'static str,
     alone: bool,
 ) -> Result<Verified, SignInError> {
@@ -93,13 +104,6 @@ async fn verified(
     let email_key = Email::parse(email).map(|email| email.key).ok();
     // Counted by what was typed, so that accounts that don't exist run into the same limit.
     let account = Sha256::digest(email_key.as_deref().unwrap_or_else(|| email.trim()).as_bytes());
-    let failures = Failures {
-        platform,
-        from_here: [account.as_slice(), ip.bucket().as_ref()].concat(),
-        account: account.to_vec(),
-    };
-    failures.look().await?;
-
     let mut conn = platform.db.read().await?;
     let found = match &email_key {
         Some(key) => credentials(&mut conn, key).await?,
@@ -109,6 +113,8 @@ async fn verified(
     let nobody = UserId(uuid::Uuid::nil());
     let enough = !(alone && has_second(&mut conn, found.as_ref().map_or(nobody, |(user, _)| user.id)).await?);
     drop(conn);
+    let throttle = Throttle::new(platform, &account, found.as_ref().map(|(user, _)| user.id), known, ip);
+    throttle.look().await?;
     let phc = found.as_ref().map(|(_, phc)| phc.as_str());
     let right = match state.passwords.verify(phc, password).await {
         Ok(right) => right && enough,
@@ -120,8 +126,8 @@ async fn verified(
     };
     // Of many guesses at once, those that end after the limit was reached are told nothing, not even if they are right.
     let told = match right {
-        true => failures.look().await,
-        false => failures.count().await,
+        true => throttle.look().await,
+        false => throttle.failed().await,
     };
     let user = found.as_ref().map(|(user, _)| user.id);
     let Some((user, phc)) = found.filter(|_| right && told.is_ok()) else {
@@ -132,6 +138,7 @@ async fn verified(
         return Err(SignInError::Refused);
     };
 
+    throttle.succeeded().await;
     let rehashed = if state.passwords.needs_rehash(&phc) { state.passwords.hash(password).await.ok() } else { None };
     Ok(Verified { user, phc, rehashed, via })
 }
@@ -205,33 +212,6 @@ pub async fn still_holds(tx: &mut Tx, platform: &Platform, verified: &Verified) 
         audit::record(tx, platform, "signin.succeeded", Some(user.id), None, serde_json::json!({"via": via})).await?;
     }
     Ok(same == 1)
-}
-
-/// How often signing in to an account failed.
-struct Failures<'a> {
-    platform: &'a Platform,
-    from_here: Vec<u8>,
-    account: Vec<u8>,
-}
-
-impl Failures<'_> {
-    fn most(&self) -> u64 {
-        self.platform.config.limits.failures_per_account_per_minute
-    }
-
-    async fn look(&self) -> Result<(), Limited> {
-        let limits = &self.platform.limits;
-        limits.is_reached(FAILURES, &self.from_here, self.most()).await?;
-        limits.is_reached(FAILURES_OF_DAY, &self.account, FAILURES_PER_ACCOUNT_AND_DAY).await
-    }
-
-    /// Counts one more.
-    async fn count(&self) -> Result<(), Limited> {
-        let limits = &self.platform.limits;
-        let here = limits.check(FAILURES, &self.from_here, self.most(), MINUTE).await;
-        let everywhere = limits.check(FAILURES_OF_DAY, &self.account, FAILURES_PER_ACCOUNT_AND_DAY, DAY).await;
-        here.and(everywhere)
-    }
 }
 
 async fn credentials(conn: &mut Conn, email_key: &str) -> Result<Option<(User, String)>, DbError> {

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
-use shared::config::{EmailVerification, EnrichmentProvider};
+use shared::config::{EmailVerification, EnrichmentProvider, SignUpPolicy};
 use shared::db::{Conn, DbError, Tx};
 use shared::email::Email;
 use shared::http::ClientIp;
@@ -21,7 +21,8 @@ use shared::referrals::store::{self, Refusal};
 use shared::users::{self, NewUser};
 use shared::{Platform, audit, execute};
 
-use super::{Fault, check_password, locale, name};
+use super::lookalike::{is_deceptive_address, is_deceptive_name, normal};
+use super::{Fault, check_new_password, check_password, locale, name};
 use crate::AppState;
 use crate::outside::hunter::{EmailVerdict, Reason, inline_email_check};
 use crate::passwords::PasswordError;
@@ -46,6 +47,8 @@ pub struct NewAccount {
     pub family_name: Option<String>,
     pub referral_code: Option<String>,
     pub locale: Option<String>,
+    /// The version of the terms that the person agreed to.
+    pub terms_version: Option<String>,
 }
 
 /// What came of it.
@@ -64,6 +67,9 @@ pub enum SignUpError {
     Invalid(Vec<Fault>),
     #[error("this address has an account already")]
     TakenEmail,
+    /// `accounts.signup = off`.
+    #[error("nobody can sign up here")]
+    Closed,
     #[error(transparent)]
     Limited(#[from] Limited),
     #[error("too many passwords wait to be hashed")]
@@ -86,12 +92,13 @@ impl From<PasswordError> for SignUpError {
 }
 
 /// Fields that were read.
-struct Checked {
-    email: Email,
-    given_name: Option<String>,
-    family_name: Option<String>,
-    locale: Option<String>,
-    code: Option<CodeKey>,
+pub(super) struct Checked {
+    pub email: Email,
+    pub given_name: Option<String>,
+    pub family_name: Option<String>,
+    pub locale: Option<String>,
+    pub code: Option<CodeKey>,
+    pub terms: Option<String>,
 }
 
 /// Signs a person up.
@@ -118,7 +125,10 @@ pub async fn sign_up_once(
     let platform = &state.platform;
     let config = &platform.config;
     platform.limits.check("signup", &ip.bucket(), config.limits.signups_per_minute, MINUTE).await?;
-    let checked = check(platform, &account)?;
+    if config.accounts.signup == SignUpPolicy::Off {
+        return Err(SignUpError::Closed);
+    }
+    let checked = check(platform, &account, true)?;
     let required = config.accounts.email_verification == EmailVerification::Required;
 
     // Looked at before the work of hashing; what counts is the transaction.
@@ -140,6 +150,9 @@ pub async fn sign_up_once(
             }
         }
     }
+    check_new_password(state, &account.password, Some(&checked.email))
+        .await
+        .map_err(|f| SignUpError::Invalid(vec![f]))?;
     let phc = state.passwords.hash(&account.password).await?;
 
     if required {
@@ -156,7 +169,7 @@ pub async fn sign_up_once(
     let code = checked.code.clone();
     let may_mail = may_mail(platform, &checked.email).await;
     let mut tx = platform.db.begin().await?;
-    let outcome = create(&mut tx, state, checked, &phc, may_mail).await?;
+    let outcome = create(&mut tx, state, checked, Some(&phc), None, may_mail).await?;
     keep_answer(&mut tx, platform, keep, &outcome).await?;
     tx.commit().await?;
     if let Some(code) = code {
@@ -181,18 +194,29 @@ async fn keep_answer(
     }
 }
 
-/// Every fault that can be told without asking anyone.
-fn check(platform: &Platform, account: &NewAccount) -> Result<Checked, SignUpError> {
+/// Every fault that can be told without asking anyone. Who comes from another provider has no password here.
+pub(super) fn check(platform: &Platform, account: &NewAccount, with_password: bool) -> Result<Checked, SignUpError> {
+    let accounts = &platform.config.accounts;
     let mut faults = vec![];
     let email = Email::parse(&account.email).map_err(|_| faults.push(Fault::EmailInvalid)).ok();
-    if let Err(fault) = check_password(&account.password, email.as_ref(), &platform.config) {
+    if email.as_ref().is_some_and(|email| is_deceptive_address(&email.display)) {
+        faults.push(Fault::EmailLookalike);
+    }
+    if with_password && let Err(fault) = check_password(&account.password, email.as_ref(), &platform.config) {
         faults.push(fault);
     }
-    let given_name = name(account.given_name.as_deref()).unwrap_or_else(|_| {
+    let given = account.given_name.as_deref().map(normal);
+    let family = account.family_name.as_deref().map(normal);
+    for (name, fault) in [(&given, Fault::GivenNameLookalike), (&family, Fault::FamilyNameLookalike)] {
+        if name.as_deref().is_some_and(is_deceptive_name) {
+            faults.push(fault);
+        }
+    }
+    let given_name = name(given.as_deref()).unwrap_or_else(|_| {
         faults.push(Fault::GivenName);
         None
     });
-    let family_name = name(account.family_name.as_deref()).unwrap_or_else(|_| {
+    let family_name = name(family.as_deref()).unwrap_or_else(|_| {
         faults.push(Fault::FamilyName);
         None
     });
@@ -201,7 +225,12 @@ fn check(platform: &Platform, account: &NewAccount) -> Result<Checked, SignUpErr
         None
     });
     let code = match account.referral_code.as_deref().map(str::trim).filter(|code| !code.is_empty()) {
-        None => None,
+        None => {
+            if accounts.signup == SignUpPolicy::Invitation {
+                faults.push(Fault::InvitationNeeded);
+            }
+            None
+        }
         Some(text) => {
             let key = CodeKey::fold(text);
             if key.is_none() {
@@ -210,14 +239,22 @@ fn check(platform: &Platform, account: &NewAccount) -> Result<Checked, SignUpErr
             key
         }
     };
+    let terms = accounts.terms_url.as_ref().map(|_| accounts.terms_version.clone());
+    if terms.is_some() && terms != account.terms_version {
+        faults.push(Fault::Terms);
+    }
     match email {
-        Some(email) if faults.is_empty() => Ok(Checked { email, given_name, family_name, locale, code }),
+        Some(email) if faults.is_empty() => Ok(Checked { email, given_name, family_name, locale, code, terms }),
         _ => Err(SignUpError::Invalid(faults)),
     }
 }
 
 /// Why `code` would not serve just now, as far as it can be told without knowing who asks.
-async fn refusal(conn: &mut Conn, platform: &Platform, code: Option<&CodeKey>) -> Result<Option<Refusal>, DbError> {
+pub(super) async fn refusal(
+    conn: &mut Conn,
+    platform: &Platform,
+    code: Option<&CodeKey>,
+) -> Result<Option<Refusal>, DbError> {
     let Some(key) = code else { return Ok(None) };
     Ok(match store::by_key(conn, key).await? {
         None => Some(Refusal::Unknown),
@@ -226,41 +263,76 @@ async fn refusal(conn: &mut Conn, platform: &Platform, code: Option<&CodeKey>) -
 }
 
 /// The account, its password, its jobs, and last the code: its row stays locked until the commit.
-async fn create(
+pub(super) async fn create(
     tx: &mut Tx,
     state: &AppState,
     checked: Checked,
-    phc: &str,
+    phc: Option<&str>,
+    email_verified_at: Option<DateTime<Utc>>,
     may_mail: bool,
 ) -> Result<Outcome, SignUpError> {
     let platform = &state.platform;
     let id = UserId::new(&platform.random, &platform.clock);
-    let Checked { email, given_name, family_name, locale, code } = checked;
-    let user = NewUser { id, email, email_verified_at: None, given_name, family_name, locale };
+    let Checked { email, given_name, family_name, locale, code, terms } = checked;
+    let user = NewUser { id, email, email_verified_at, given_name, family_name, locale };
     insert(tx, platform, &user, phc)
         .await
         .map_err(|error| if error.is_unique_violation() { SignUpError::TakenEmail } else { error.into() })?;
     let locale = user.locale.clone().unwrap_or_else(|| "en".into());
-    if may_mail {
+    if let Some(version) = terms {
+        record_terms(tx, platform, id, &version, platform.clock.now()).await?;
+    }
+    if email_verified_at.is_some() {
+        ask_who(tx, platform, id).await?;
+    } else if may_mail {
         outbox::enqueue(tx, platform, &Job::VerifyEmail { user_id: id, locale }).await?;
     }
     ask_about_address(tx, platform, id).await?;
     let referred = match &code {
         None => false,
-        Some(key) => match store::redeem(tx, platform, key, id, &user.email.canonical, false).await? {
-            Ok(_) => true,
-            Err(refusal) => return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)])),
-        },
+        Some(key) => {
+            match store::redeem(tx, platform, key, id, &user.email.canonical, email_verified_at.is_some()).await? {
+                Ok(_) => true,
+                Err(refusal) => return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)])),
+            }
+        }
     };
     Ok(Outcome::Created { id, email: user.email.display, referred })
 }
 
-/// The rows of a new account: also what a confirmation makes.
-pub(super) async fn insert(tx: &mut Tx, platform: &Platform, user: &NewUser, phc: &str) -> Result<(), DbError> {
+/// The rows of a new account: also what a confirmation makes. One that another provider vouches for has no password.
+pub(super) async fn insert(tx: &mut Tx, platform: &Platform, user: &NewUser, phc: Option<&str>) -> Result<(), DbError> {
     let now = platform.clock.now();
     users::insert(tx, user, now).await?;
-    execute!(tx, "INSERT INTO password_credentials (user_id, phc, updated_at) VALUES ($1, $2, $3)", user.id, phc, now)?;
+    if let Some(phc) = phc {
+        execute!(
+            tx,
+            "INSERT INTO password_credentials (user_id, phc, updated_at) VALUES ($1, $2, $3)",
+            user.id,
+            phc,
+            now
+        )?;
+    }
     audit::record(tx, platform, "account.created", Some(user.id), None, serde_json::json!({})).await
+}
+
+/// Writes down which terms somebody agreed to.
+pub(super) async fn record_terms(
+    tx: &mut Tx,
+    platform: &Platform,
+    user_id: UserId,
+    version: &str,
+    agreed_at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    execute!(
+        tx,
+        "INSERT INTO terms_agreements (user_id, version, agreed_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (user_id, version) DO NOTHING",
+        user_id,
+        version,
+        agreed_at
+    )?;
+    audit::record(tx, platform, "terms.agreed", Some(user_id), None, serde_json::json!({"version": version})).await
 }
 
 /// Has an outside service asked about the address of a new account, after the commit.
@@ -289,7 +361,7 @@ pub(super) async fn ask_who(tx: &mut Tx, platform: &Platform, user_id: UserId) -
     Ok(())
 }
 
-async fn may_mail(platform: &Platform, email: &Email) -> bool {
+pub(super) async fn may_mail(platform: &Platform, email: &Email) -> bool {
     let key = Sha256::digest(email.canonical.as_bytes());
     platform.limits.check("signup-mail", &key, MAILS_PER_MAILBOX_AND_HOUR, HOUR).await.is_ok()
 }
@@ -320,7 +392,7 @@ async fn await_confirmation(
     execute!(
         tx,
         "INSERT INTO pending_signups (id, email, email_key, phc, given_name, family_name, locale, referral_code, \
-         created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         created_at, expires_at, terms_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         id,
         &checked.email.display,
         &checked.email.key,
@@ -330,7 +402,8 @@ async fn await_confirmation(
         checked.locale.as_deref(),
         checked.code.as_ref().and(referral_code.as_deref()),
         now,
-        expires_at
+        expires_at,
+        checked.terms.as_deref()
     )?;
     // Read here and not before, so that of two sign-ups at once neither is told an old story.
     let owner = users::by_email(tx, &checked.email.key).await?;

@@ -51,7 +51,7 @@ async fn a_code_that_does_not_serve_creates_nothing() {
                 family_name: None,
                 locale: None,
             };
-            insert(&mut tx, platform, &bob, "x").await.unwrap();
+            insert(&mut tx, platform, &bob, Some("x")).await.unwrap();
             tx.commit().await.unwrap();
             let used_up = code_of(platform, bob.id, Some(1)).await;
             let mut tx = platform.db.begin().await.unwrap();
@@ -173,7 +173,7 @@ async fn where_verification_is_required_a_free_and_a_taken_address_are_answered_
             family_name: None,
             locale: None,
         };
-        insert(&mut tx, platform, &owner, "x").await.unwrap();
+        insert(&mut tx, platform, &owner, Some("x")).await.unwrap();
         tx.commit().await.unwrap();
         for address in ["free@example.com", "taken@example.com"] {
             let outcome = sign_up(&state, account(address, None), &HERE).await.unwrap();
@@ -264,6 +264,161 @@ async fn sign_ups_are_limited_by_address_and_every_fault_is_told_at_once() {
         assert!(matches!(limited, Err(SignUpError::Limited(_))));
         let elsewhere = ClientIp("198.51.100.7".parse().unwrap());
         sign_up(&state, account("bob@example.com", None), &elsewhere).await.unwrap();
+    })
+    .await;
+}
+
+async fn faults(state: &AppState, change: impl FnOnce(&mut NewAccount)) -> Vec<Fault> {
+    let mut account = account("ann@example.com", None);
+    change(&mut account);
+    match sign_up(state, account, &HERE).await {
+        Err(SignUpError::Invalid(faults)) => faults,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_weak_password_is_told_why() {
+    each_state(&[], |state| async move {
+        use super::super::Weakness;
+        for (password, weakness) in
+            [("zxcvbnm,.", Weakness::Keys), ("aaaaaaaaaaa", Weakness::Repeats), ("abcdefghijk", Weakness::Sequence)]
+        {
+            let told = faults(&state, |account| account.password = password.into()).await;
+            assert_eq!(told, [Fault::PasswordWeak(weakness)], "{password}");
+        }
+        let mut conn = state.platform.db.read().await.unwrap();
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM users").await, 0);
+    })
+    .await;
+    each_state(&[("ACCOUNTS__PASSWORD_MIN_SCORE", "0")], |state| async move {
+        let mut weak = account("ann@example.com", None);
+        weak.password = "aaaaaaaaaaa".into();
+        sign_up(&state, weak, &HERE).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_that_others_have_lost_is_refused_and_nobody_is_told_it() {
+    let fakes = fakes::start_anywhere().await.unwrap();
+    let url = fakes.pwned();
+    for mode in ["optional", "required"] {
+        each_state(
+            &[("BREACHED_PASSWORDS__URL", url.as_str()), ("ACCOUNTS__EMAIL_VERIFICATION", mode)],
+            |state| async move {
+                for lost in fakes::pwned::LOST {
+                    assert_eq!(faults(&state, |a| a.password = lost.into()).await, [Fault::PasswordBreached], "{lost}");
+                }
+                // In doubt it is taken: who answers late, or with an error, keeps nobody out.
+                for (n, odd) in [PASSWORD, fakes::pwned::SLOW, fakes::pwned::FAILING].into_iter().enumerate() {
+                    let mut account = account(&format!("p{n}@example.com"), None);
+                    account.password = odd.into();
+                    let began = std::time::Instant::now();
+                    sign_up(&state, account, &HERE).await.unwrap();
+                    assert!(began.elapsed() < Duration::from_secs(10), "{odd}");
+                }
+            },
+        )
+        .await;
+    }
+    let asked = fakes.calls();
+    assert!(asked.iter().all(|call| call.service == "pwned.range" && call.email.len() == 5), "{asked:?}");
+    assert!(asked.len() >= 6, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_list_of_lost_passwords_that_is_out_of_reach_keeps_nobody_out() {
+    // Nothing listens on the discard port of a test machine.
+    each_state(&[("BREACHED_PASSWORDS__URL", "http://127.0.0.1:9")], |state| async move {
+        person(&state, "ann@example.com").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_sign_up_is_by_invitation_a_code_is_needed_until_the_account_is_there() {
+    for mode in ["optional", "required"] {
+        each_state(&[("ACCOUNTS__SIGNUP", "invitation"), ("ACCOUNTS__EMAIL_VERIFICATION", mode)], |state| async move {
+            let platform = &state.platform;
+            for code in [None, Some(" "), Some("NEVERWAS")] {
+                let told = faults(&state, |account| account.referral_code = code.map(str::to_owned)).await;
+                let expected = if code == Some("NEVERWAS") {
+                    Fault::ReferralCode(Refusal::Unknown)
+                } else {
+                    Fault::InvitationNeeded
+                };
+                assert_eq!(told, [expected], "{code:?}");
+            }
+            let now = platform.clock.now();
+            let bob = NewUser {
+                id: UserId::new(&platform.random, &platform.clock),
+                email: Email::parse("bob@example.com").unwrap(),
+                email_verified_at: Some(now),
+                given_name: None,
+                family_name: None,
+                locale: None,
+            };
+            let mut tx = platform.db.begin().await.unwrap();
+            insert(&mut tx, platform, &bob, None).await.unwrap();
+            tx.commit().await.unwrap();
+            let code = code_of(platform, bob.id, None).await;
+            sign_up(&state, account("ann@example.com", Some(&code.code)), &HERE).await.unwrap();
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn where_sign_up_is_off_nobody_signs_up() {
+    each_state(&[("ACCOUNTS__SIGNUP", "off")], |state| async move {
+        let refused = sign_up(&state, account("ann@example.com", None), &HERE).await;
+        assert!(matches!(refused, Err(SignUpError::Closed)));
+        let mut conn = state.platform.db.read().await.unwrap();
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM users").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn terms_are_agreed_to_in_their_version_of_today_and_the_agreement_is_kept() {
+    let terms = [("ACCOUNTS__TERMS_URL", "https://example.com/terms"), ("ACCOUNTS__TERMS_VERSION", "2026-01")];
+    each_state(&terms, |state| async move {
+        for version in [None, Some(""), Some("2025-01")] {
+            let told = faults(&state, |account| account.terms_version = version.map(str::to_owned)).await;
+            assert_eq!(told, [Fault::Terms], "{version:?}");
+        }
+        let mut agreed = account("ann@example.com", None);
+        agreed.terms_version = Some("2026-01".into());
+        let Outcome::Created { id, .. } = sign_up(&state, agreed, &HERE).await.unwrap() else { panic!() };
+        let mut conn = state.platform.db.read().await.unwrap();
+        let kept: Vec<(UserId, String)> =
+            fetch_all!(&mut conn, (UserId, String), "SELECT user_id, version FROM terms_agreements").unwrap();
+        assert_eq!(kept, [(id, "2026-01".to_owned())]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn addresses_and_names_that_look_like_others_are_told_so_and_spaces_around_them_do_no_harm() {
+    each_state(&[], |state| async move {
+        for email in ["ann@exаmple.com", "аnn@example.com", "ａｎｎ@example.com"] {
+            assert_eq!(faults(&state, |a| a.email = email.into()).await, [Fault::EmailLookalike], "{email}");
+        }
+        let told = faults(&state, |a| (a.given_name, a.family_name) = (Some("Аnn".into()), Some("Lее".into()))).await;
+        assert_eq!(told, [Fault::GivenNameLookalike, Fault::FamilyNameLookalike]);
+        for (email, stored) in [
+            (" ann@example.com\u{a0}", "ann@example.com"),
+            ("\tAnn.Lee+shop@Example.com \n", "Ann.Lee+shop@Example.com"),
+            ("иван@пример.рф", "иван@пример.рф"),
+        ] {
+            let mut good = account(email, None);
+            good.given_name = Some("Ａｎｎ".into());
+            let Outcome::Created { id, email, .. } = sign_up(&state, good, &HERE).await.unwrap() else { panic!() };
+            assert_eq!(email, stored);
+            let mut conn = state.platform.db.read().await.unwrap();
+            assert_eq!(users::by_id(&mut conn, id).await.unwrap().unwrap().given_name.as_deref(), Some("Ann"));
+        }
     })
     .await;
 }

@@ -16,6 +16,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::Digest;
+use shared::config::SignUpPolicy;
 use shared::db::{Conn, DbError, Tx};
 use shared::email::Email;
 use shared::http::ClientIp;
@@ -306,6 +307,8 @@ struct SignUp {
     family_name: Option<String>,
     locale: Option<String>,
     referral_code: Option<String>,
+    terms_version: Option<String>,
+    created_at: DateTime<Utc>,
 }
 
 /// Completes a sign-up whose password was verified. Also returns the address, as compared.
@@ -321,7 +324,7 @@ async fn complete(
         SignUp,
         "UPDATE pending_signups SET consumed_at = $2 \
          WHERE token_hash = $1 AND consumed_at IS NULL AND expires_at > $2 \
-         RETURNING email, phc, given_name, family_name, locale, referral_code",
+         RETURNING email, phc, given_name, family_name, locale, referral_code, terms_version, created_at",
         token.hash(),
         now
     )?;
@@ -342,17 +345,24 @@ async fn complete(
                 family_name: family_name.clone(),
                 locale: locale.clone(),
             };
-            signup::insert(tx, platform, &user, phc)
+            signup::insert(tx, platform, &user, Some(phc))
                 .await
                 .map_err(|error| if error.is_unique_violation() { ConfirmError::Taken } else { error.into() })?;
             signup::ask_about_address(tx, platform, id).await?;
             (id, false)
         }
     };
+    if let Some(version) = &sign_up.terms_version {
+        signup::record_terms(tx, platform, user_id, version, sign_up.created_at).await?;
+    }
     signup::ask_who(tx, platform, user_id).await?;
     audit::record(tx, platform, "email.verified", Some(user_id), None, serde_json::json!({})).await?;
+    // The code is the invitation: without it there is no account.
+    let invited = platform.config.accounts.signup == SignUpPolicy::Invitation;
+    let without_code = without_code && !invited;
     let code = sign_up.referral_code.as_deref().filter(|_| !without_code && !has_referrer).and_then(CodeKey::fold);
     let referred = match code {
+        None if invited && !has_referrer => return Err(ConfirmError::CodeRefused(store::Refusal::Unknown)),
         None => has_referrer,
         // Last: the code's row is locked from here to the commit.
         Some(key) => match store::redeem(tx, platform, &key, user_id, &canonical, true).await? {
@@ -391,6 +401,9 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
     factors::delete_all(tx, user_id).await?;
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
+    // Other providers' accounts are ways in, and those were whose the account was.
+    execute!(tx, "DELETE FROM upstream_identities WHERE user_id = $1", user_id)?;
+    execute!(tx, "DELETE FROM upstream_attempts WHERE user_id = $1", user_id)?;
     audit::record(tx, platform, "account.handed_over", Some(user_id), None, serde_json::json!({})).await?;
     let referrer: Option<(i64,)> =
         fetch_optional!(tx, (i64,), "SELECT CAST(1 AS BIGINT) FROM referrals WHERE referral_user_id = $1", user_id)?;
@@ -439,4 +452,4 @@ pub async fn disown(state: &AppState, token: &PlainToken) -> Result<(), ConfirmE
 
 #[cfg(test)]
 #[path = "verification_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -53,6 +53,12 @@ async fn pending(state: &AppState, email: &str, password: &str, code: Option<&st
     token
 }
 
+/// Somebody proves that `email`, which an account holds that never did, is theirs.
+pub(crate) async fn takes_over(state: &AppState, email: &str) {
+    let token = pending(state, email, PASSWORD, None).await;
+    confirm(state, &token, &with(PASSWORD), false).await.unwrap();
+}
+
 #[tokio::test]
 async fn of_many_who_use_a_link_at_once_exactly_one_succeeds() {
     each_state(&[], |state| async move {

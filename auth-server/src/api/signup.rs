@@ -22,7 +22,7 @@ pub struct SignUp {
     #[schema(example = "ann@example.com", format = Email, max_length = 254)]
     email: String,
     /// At least `passwords.min_length` characters (8), at most 1024 bytes. Any characters, but
-    /// none of the most common passwords, nor the address's own name.
+    /// none that is easily guessed or, where that is asked about, that others have lost.
     #[schema(example = "correct horse battery staple", format = Password, min_length = 8)]
     password: String,
     #[serde(default)]
@@ -35,6 +35,10 @@ pub struct SignUp {
     #[serde(default)]
     #[schema(example = "7K3MPQ9X")]
     referral_code: Option<String>,
+    /// The terms that the person agreed to: `accounts.terms_version`, where the operator asks for that.
+    #[serde(default)]
+    #[schema(example = "1", max_length = 64)]
+    terms_version: Option<String>,
     /// The language of mails, as a BCP 47 tag.
     #[serde(default)]
     #[schema(example = "en", max_length = 35)]
@@ -74,6 +78,8 @@ pub struct Accepted {
         (status = 201, description = "The account is there", body = Created),
         (status = 202, description = "Verification is required; a mail is on its way", body = Accepted,
             example = json!({"status": "verification_required"})),
+        (status = 403, description = "`signup-closed`: nobody can sign up here",
+            body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`email-taken`: this address has an account (never when verification is required)",
             body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A field is at fault, for example `#/referral_code`; nothing was created",
@@ -94,8 +100,8 @@ pub async fn sign_up(
     if let Some(kept) = find_kept(&state, key.as_ref()).await? {
         return Ok(again(kept));
     }
-    let SignUp { email, password, given_name, family_name, referral_code, locale } = request;
-    let account = NewAccount { email, password, given_name, family_name, referral_code, locale };
+    let SignUp { email, password, given_name, family_name, referral_code, terms_version, locale } = request;
+    let account = NewAccount { email, password, given_name, family_name, referral_code, locale, terms_version };
     let keep = key.as_ref().map(|key| Keep { key, answer });
     match signup::sign_up_once(&state, account, &ip, keep).await {
         Ok(outcome) => {
@@ -146,6 +152,7 @@ fn problem(error: SignUpError) -> Problem {
         SignUpError::Invalid(faults) => Problem::validation(faults.into_iter().map(FieldError::from)),
         SignUpError::TakenEmail => Problem::conflict("email-taken", "this address has an account already; sign in")
             .with_error(FieldError::body("email", "has an account already")),
+        SignUpError::Closed => Problem::new(StatusCode::FORBIDDEN, "signup-closed", "nobody can sign up here"),
         SignUpError::Limited(limited) => limited.into(),
         SignUpError::Busy(retry_after) => Problem::unavailable().with_retry_after(retry_after),
         SignUpError::AnsweredAlready => Problem::unavailable(),

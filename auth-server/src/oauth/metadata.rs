@@ -107,7 +107,7 @@ pub fn document(state: &AppState) -> Value {
     });
     if let (Some(document), Value::Object(members)) = (document.as_object_mut(), members) {
         document.extend(members);
-        metadata_openid::add(document);
+        metadata_openid::add(&state.platform.config, document);
         metadata_mtls::add(document, &state.platform.config);
         let registration = &state.platform.config.registration;
         if registration.policy != RegistrationPolicy::Off {

@@ -1,9 +1,10 @@
 //! What discovery says of OpenID Connect itself (Discovery 1.0 §3): how requests may ask and how answers come.
 
 use serde_json::{Map, Value, json};
+use shared::config::Config;
 
 use crate::keys::Algorithm;
-use crate::protocol::authorization::openid::PROMPTS;
+use crate::protocol::authorization::openid::prompts;
 use crate::protocol::authorization::response::ResponseMode;
 use crate::protocol::claims::SCOPE_CLAIMS;
 use crate::sessions::ACR_VALUES;
@@ -12,7 +13,7 @@ use crate::sessions::ACR_VALUES;
 const OWN_CLAIMS: [&str; 10] = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid"];
 
 /// Adds to a document.
-pub fn add(document: &mut Map<String, Value>) {
+pub fn add(config: &Config, document: &mut Map<String, Value>) {
     let claims: Vec<&str> =
         OWN_CLAIMS.into_iter().chain(SCOPE_CLAIMS.iter().flat_map(|(_, claims)| claims.iter().copied())).collect();
     let members = json!({
@@ -26,7 +27,7 @@ pub fn add(document: &mut Map<String, Value>) {
         "claims_supported": claims,
         "claims_parameter_supported": true,
         // OpenID Connect Prompt Create 1.0 §4
-        "prompt_values_supported": PROMPTS,
+        "prompt_values_supported": prompts(config),
     });
     if let Value::Object(members) = members {
         document.extend(members);

@@ -1,8 +1,9 @@
 //! Services outside the house: mail, Hunter, Clearbit, and the clients that are told of a sign-out. None of them can delay or fail a sign-up: what a transaction
 //! wants of them it leaves in the outbox ([`shared::outbox`]), and the [`worker`] here does it after the commit. The
-//! one exception is [`hunter::inline_email_check`], which the operator must ask for.
+//! exceptions are [`hunter::inline_email_check`] and [`breached`], which the operator must ask for.
 
 mod backchannel_logout;
+pub mod breached;
 mod call;
 pub mod enrichment;
 pub mod forgotten;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::AppState;
 use crate::keys::KeyRing;
+use breached::Breached;
 use enrichment::Enricher;
 use hunter::{EmailVerifier, Hunter};
 use mail::{MailSettingsError, Mailer};
@@ -38,6 +40,7 @@ pub struct Outside {
     /// nothing about the background.
     inline_verifier: Option<Arc<dyn EmailVerifier>>,
     enricher: Option<Arc<dyn Enricher>>,
+    breached: Option<Arc<Breached>>,
     /// What logout tokens are signed with.
     keys: Option<KeyRing>,
     wake: Arc<Notify>,
@@ -57,6 +60,7 @@ impl Outside {
             verifier: hunter(hunter::Patience::Background),
             inline_verifier: hunter(hunter::Patience::Inline).filter(|_| platform.config.verification.inline),
             enricher: enrichment::choose(platform),
+            breached: Breached::new(platform).map(Arc::new),
             keys: None,
             wake: Arc::default(),
             places: Places::new(&platform.clock),
@@ -67,6 +71,14 @@ impl Outside {
     /// With the keys that logout tokens are signed with; until it has them, those jobs wait.
     pub fn with_keys(self, keys: &KeyRing) -> Self {
         Self { keys: Some(keys.clone()), ..self }
+    }
+
+    /// Has somebody lost this password, as far as anybody can say? It takes 700 ms at most. Call it outside any transaction.
+    pub async fn is_breached(&self, password: &str) -> bool {
+        match &self.breached {
+            Some(breached) => breached.has(password).await,
+            None => false,
+        }
     }
 
     /// Has the worker look at once instead of at its next round. Call it after a commit that enqueued something; it is

@@ -19,6 +19,8 @@ pub struct Asset {
 pub struct Assets {
     pub css: Asset,
     pub script: Asset,
+    /// For pages where a password is chosen.
+    pub strength: Asset,
     pub icon: Asset,
     /// For the pages that ask for passkeys.
     pub passkeys: Asset,
@@ -27,6 +29,12 @@ pub struct Assets {
 pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: asset("site", "css", "text/css; charset=utf-8", include_str!("../../../templates/static/site.css")),
     script: asset("site", "js", "text/javascript; charset=utf-8", include_str!("../../../templates/static/site.js")),
+    strength: asset(
+        "strength",
+        "js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../../templates/static/strength.js"),
+    ),
     icon: asset("icon", "svg", "image/svg+xml", include_str!("../../../templates/static/icon.svg")),
     passkeys: asset(
         "passkeys",
@@ -44,8 +52,9 @@ fn asset(stem: &str, extension: &str, media_type: &'static str, content: &'stati
 
 /// `GET /assets/{name}`.
 pub async fn serve(Path(name): Path<String>) -> Response {
-    let Assets { css, script, icon, passkeys } = &*ASSETS;
-    match [css, script, icon, passkeys].into_iter().find(|asset| asset.path["/assets/".len()..] == name) {
+    let Assets { css, script, strength, icon, passkeys } = &*ASSETS;
+    let all = [css, script, strength, icon, passkeys];
+    match all.into_iter().find(|asset| asset.path["/assets/".len()..] == name) {
         Some(asset) => (
             [(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")],
             asset.content,

@@ -78,7 +78,7 @@ pub async fn show(
         asked: asked_for(t, &pending.request),
         action: "/consent",
         carried: ("request", pending.id.to_string()),
-        other_link: through.link("/login"),
+        other_link: through.link("/choose-account"),
         hint: t.get("consent-password"),
     };
     let asks = Asks::new(&page, &pending.client, user, &signed_in, question);

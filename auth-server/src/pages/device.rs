@@ -141,7 +141,7 @@ async fn look_up(
 
 async fn ask(state: &AppState, page: &Page, signed_in: &SignedIn, waiting: &Waiting) -> Response {
     let user = async { users::by_id(&mut state.platform.db.read().await?, signed_in.user_id).await };
-    let other_link = format!("/login?request={}", word(Some(&waiting.code)));
+    let other_link = format!("/choose-account?request={}", word(Some(&waiting.code)));
     let user = match user.await {
         Ok(Some(user)) => user,
         Ok(None) => return see_other(&other_link),

@@ -16,6 +16,7 @@ use url::{Url, form_urlencoded};
 use super::assets::{ASSETS, Assets};
 use super::texts::{Texts, from_accept_language, own_name};
 use crate::AppState;
+use crate::accounts::known::{Known, LIFE};
 use crate::locales::Locale;
 use crate::sessions::{SignedIn, cookie_name};
 
@@ -40,6 +41,7 @@ pub struct Page {
     remember_locale: bool,
     csrf: String,
     csrf_is_new: bool,
+    known: Known,
     /// The browser did not say that the request comes from elsewhere.
     same_origin: bool,
     /// This page's own address, for links that come back to it.
@@ -72,12 +74,14 @@ impl Page {
         };
         let known = cookie_value(&parts.headers, &cookie_name(state, "csrf")).filter(|value| value.len() == 43);
         let csrf_is_new = known.is_none();
+        let accounts = cookie_value(&parts.headers, &cookie_name(state, "known"));
         Self {
             locale: asked.or(kept).or(wished).or_else(accepted).unwrap_or_default(),
             chosen: asked.or(kept).is_some(),
             remember_locale: asked.is_some() && asked != kept,
             csrf: known.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(state.platform.random.bytes::<32>())),
             csrf_is_new,
+            known: Known::read(&state.platform, accounts.as_deref()),
             same_origin: is_same_origin(&parts.headers, state.platform.config.auth.public_url.as_str()),
             here: here(parts.uri.path(), query),
             state: state.clone(),
@@ -144,6 +148,36 @@ impl Page {
         let key = &self.state.platform.master_key;
         let ours = !self.csrf_is_new && key.verify_mac(CSRF_PURPOSE, &self.csrf_message(signed_in), &mac);
         if ours && self.same_origin { Ok(()) } else { Err(super::error::forged(self)) }
+    }
+
+    /// The accounts that signed in in this browser.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// A mark of this browser, for what must come back to it and to no other; none where it has no cookie of ours yet.
+    pub fn browser(&self) -> Option<Vec<u8>> {
+        let key = &self.state.platform.master_key;
+        (!self.csrf_is_new).then(|| key.mac("browser", self.csrf.as_bytes()))
+    }
+
+    /// Has the browser remember these accounts from now on.
+    pub fn remember(&self, response: &mut Response, known: &Known) {
+        let platform = &self.state.platform;
+        let (value, life) = if known.is_empty() {
+            (String::new(), cookie::time::Duration::ZERO)
+        } else {
+            (known.cookie(platform), cookie::time::Duration::days(LIFE.num_days()))
+        };
+        let cookie = Cookie::build((cookie_name(&self.state, "known"), value))
+            .path("/")
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(platform.config.auth.public_url.is_https())
+            .max_age(life);
+        if let Ok(value) = HeaderValue::from_str(&cookie.build().to_string()) {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
     }
 
     /// Sends `template` with the headers that every page has.

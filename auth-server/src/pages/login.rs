@@ -1,5 +1,7 @@
 //! `/login`: one page with the fields `email` and `password`.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
@@ -7,20 +9,24 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
+use shared::config::SignUpPolicy;
+use shared::db::DbError;
 use shared::http::ClientIp;
-use shared::ids::AuthorizationRequestId;
+use shared::ids::{AuthorizationRequestId, UserId};
 use shared::problem::retry_after_header;
+use shared::users;
 use tower_sessions::Session;
 
 use super::field::Field;
 use super::layout::{Page, see_other};
 use super::signing_in::{Shown, finish};
 use super::texts::Texts;
-use super::{account, device, error};
+use super::upstream::Ways;
+use super::{account, device, error, upstream};
 use crate::AppState;
 use crate::accounts::factors::has_second;
 use crate::accounts::factors::passkeys::relying_party;
-use crate::accounts::signin::{SignInError, authenticate};
+use crate::accounts::signin::{Caller, SignInError, authenticate_in};
 use crate::protocol::authorization::{Loaded, Pending, continue_url, lacks_second_factor, load};
 use crate::sessions::{self, ACR_PASSWORD, AMR_PASSWORD};
 
@@ -73,7 +79,14 @@ impl Through {
 
 /// Where a word leads that is no authorization request's id: to the page of ours that asked for the sign-in.
 fn resume(word: &str) -> Option<String> {
-    device::resume(word).or_else(|| account::Section::resume(word))
+    device::resume(word).or_else(|| account::Section::resume(word)).or_else(|| upstream::resume(word))
+}
+
+/// Who was chosen on the page for that: an id, or `other`.
+#[derive(Default, Deserialize)]
+pub struct Chosen {
+    #[serde(default)]
+    pub account: String,
 }
 
 #[derive(Template)]
@@ -89,9 +102,13 @@ struct LoginPage<'a> {
     alert: Option<String>,
     email: Field,
     password: Field,
-    signup_link: String,
     /// Can this browser be asked for a passkey?
     passkeys: bool,
+    /// Absent where nobody can sign up.
+    signup_link: Option<String>,
+    /// Where the accounts are that this browser knows, if it does.
+    choose_link: Option<String>,
+    ways: Ways,
 }
 
 fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: String) -> LoginPage<'a> {
@@ -99,6 +116,7 @@ fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: St
     let passkeys = relying_party(&page.state().platform).is_some();
     // The browser offers passkeys among the addresses it knows.
     let autocomplete = if passkeys { "username webauthn" } else { "username" };
+    let is_open = page.state().platform.config.accounts.signup != SignUpPolicy::Off;
     let mut email = Field::new("email", "email", autocomplete, t.get("field-email")).required().value(email);
     let mut password = Field::new("password", "password", "current-password", t.get("field-password")).required();
     password.max_length = crate::passwords::MAX_BYTES;
@@ -113,8 +131,10 @@ fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: St
         alert: None,
         email,
         password,
-        signup_link: through.link("/signup"),
         passkeys,
+        signup_link: is_open.then(|| through.link("/signup")),
+        choose_link: (!page.known().is_empty()).then(|| through.link("/choose-account")),
+        ways: Ways::new(page),
     }
 }
 
@@ -123,6 +143,7 @@ pub async fn show(
     mut page: Page,
     session: Session,
     Query(through): Query<Through>,
+    Query(chosen): Query<Chosen>,
 ) -> Response {
     let pending = match through.load(&state, &mut page).await {
         Ok(pending) => pending,
@@ -143,6 +164,9 @@ pub async fn show(
                 Err(error) => return error::database(&page, &error),
             }
         }
+    let awaits_choice = pending.as_ref().is_some_and(|pending| pending.request.awaits_choice());
+    if awaits_choice && chosen.account.is_empty() && !page.known().is_empty() {
+        return see_other(&through.link("/choose-account"));
     }
     // Who comes from the device page has signed in there, or wants to as somebody else.
     if pending.is_none() && resume(&through.request).is_none() {
@@ -150,8 +174,28 @@ pub async fn show(
             return see_other("/");
         }
     }
-    let hint = pending.as_ref().and_then(|p| p.request.login_hint.clone()).unwrap_or_default();
+    let hint = match email_of(&state, &page, &through, &chosen).await {
+        Ok(Some(email)) => email,
+        Ok(None) => pending.as_ref().and_then(|p| p.request.login_hint.clone()).unwrap_or_default(),
+        Err(error) => return error::database(&page, &error),
+    };
     page.render(StatusCode::OK, &form(&page, &through, pending.map(|p| p.client.name.clone()), hint))
+}
+
+/// The address of who was chosen: only of accounts that signed in here before, or that came back from a provider.
+async fn email_of(
+    state: &AppState,
+    page: &Page,
+    through: &Through,
+    chosen: &Chosen,
+) -> Result<Option<String>, DbError> {
+    if let Ok(id) = chosen.account.parse::<UserId>()
+        && page.known().has(id)
+    {
+        let user = users::by_id(&mut state.platform.db.read().await?, id).await?;
+        return Ok(user.map(|user| user.email));
+    }
+    upstream::email_of(state, page, &through.request).await
 }
 
 #[derive(Deserialize)]
@@ -178,7 +222,8 @@ pub async fn submit(
     if let Err(response) = page.check_form(&csrf, None) {
         return response;
     }
-    let user = match authenticate(&state, &email, &password, &ip, "login").await {
+    let caller = Caller { ip: &ip, known: Some(page.known()) };
+    let user = match authenticate_in(&state, &email, &password, caller, "login").await {
         Ok(user) => user,
         Err(error) => return refused(&state, page, &through, email, error).await,
     };
@@ -188,6 +233,17 @@ pub async fn submit(
         Err(why) => why,
     };
     refused(&state, page, &through, email, why).await
+}
+
+/// When to try again, in words.
+fn wait(t: Texts, after: Duration) -> String {
+    let seconds = after.as_millis().div_ceil(1000).max(1);
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    if seconds < 60 {
+        t.count("login-wait-seconds", "n", seconds)
+    } else {
+        t.count("login-wait-minutes", "n", seconds.div_ceil(60))
+    }
 }
 
 /// The page again, after a passkey that was not accepted.
@@ -213,13 +269,13 @@ async fn again(
     };
     let (status, message, retry_after) = match why {
         // 422 like any other field at fault: 401 would need a challenge, and there is none for forms.
-        SignInError::Refused => (StatusCode::UNPROCESSABLE_ENTITY, refused, None),
-        SignInError::Limited(after) => (StatusCode::TOO_MANY_REQUESTS, "login-limited", Some(after)),
-        SignInError::Busy(after) => (StatusCode::SERVICE_UNAVAILABLE, "login-busy", Some(after)),
+        SignInError::Refused => (StatusCode::UNPROCESSABLE_ENTITY, page.t().get(refused), None),
+        SignInError::Limited(after) => (StatusCode::TOO_MANY_REQUESTS, wait(page.t(), after), Some(after)),
+        SignInError::Busy(after) => (StatusCode::SERVICE_UNAVAILABLE, page.t().get("login-busy"), Some(after)),
         SignInError::Db(error) => return error::database(&page, &error),
     };
     let mut shown = form(&page, through, client, email);
-    shown.alert = Some(page.t().get(message));
+    shown.alert = Some(message);
     let mut response = page.render(status, &shown);
     if let Some(after) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, retry_after_header(after));

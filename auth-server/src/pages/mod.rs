@@ -4,6 +4,7 @@
 mod account;
 mod asks;
 mod assets;
+mod choose_account;
 mod consent;
 mod consent_details;
 mod device;
@@ -21,6 +22,7 @@ mod signing_in;
 mod signup;
 mod texts;
 mod unsubscribe;
+mod upstream;
 mod verify_email;
 
 use axum::Router;
@@ -41,6 +43,10 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/login/second-factor", get(second_factor::show).post(second_factor::submit))
         .route("/login/passkey", post(passkey::submit))
         .route("/login/passkey/options", post(passkey::begin))
+        .route("/login/upstream/{id}", post(upstream::begin))
+        .route("/login/upstream/{id}/callback", get(upstream::callback))
+        .route("/login/continue", get(upstream::show).post(upstream::submit))
+        .route("/choose-account", get(choose_account::show).post(choose_account::submit))
         .route("/consent", get(consent::show).post(consent::submit))
         .route("/device", get(device::show).post(device::submit))
         .route("/logout", get(logout::show).post(logout::submit))

@@ -15,8 +15,11 @@ use crate::AppState;
 use crate::accounts::factors;
 use crate::accounts::factors::passkeys::{self, Used};
 use crate::accounts::factors::unfinished::{self, Unfinished};
+use crate::accounts::known::notice_new_device;
 use crate::accounts::signin::{self, SignInError, Verified, still_holds};
+use crate::accounts::upstream::still_opens;
 use crate::sessions::{self, AMR_MFA, cookie_name};
+use crate::upstream::Identity;
 
 /// Where the second factor is shown.
 pub const SECOND_FACTOR: &str = "/login/second-factor";
@@ -40,6 +43,8 @@ pub enum Proof<'a> {
     /// The app or code that stood in for it.
     Code(UserId),
     Passkey(&'a Used),
+    /// What another provider said.
+    Identity { provider: &'a str, identity: &'a Identity },
 }
 
 /// Signs the person in and leads them on to `onward`, a path of ours; by way of the second factor, where the account has
@@ -54,10 +59,36 @@ pub async fn finish(
     shown: &Shown<'_>,
     onward: &str,
 ) -> Result<Response, SignInError> {
+    let proof = shown.password.map_or(Proof::Elsewhere, Proof::Password);
+    first(state, page, session, shown, proof, onward).await
+}
+
+/// The same for who comes from another provider.
+///
+/// # Errors
+/// [`SignInError::Refused`] when the identity has just been taken from the account.
+pub async fn finish_from(
+    state: &AppState,
+    page: &Page,
+    session: &Session,
+    shown: &Shown<'_>,
+    (provider, identity): (&str, &Identity),
+    onward: &str,
+) -> Result<Response, SignInError> {
+    first(state, page, session, shown, Proof::Identity { provider, identity }, onward).await
+}
+
+async fn first(
+    state: &AppState,
+    page: &Page,
+    session: &Session,
+    shown: &Shown<'_>,
+    proof: Proof<'_>,
+    onward: &str,
+) -> Result<Response, SignInError> {
     if !shown.amr.contains(&AMR_MFA) && asks_for_more(state, shown.user_id).await? {
         return set_aside(state, shown, onward).await;
     }
-    let proof = shown.password.map_or(Proof::Elsewhere, Proof::Password);
     conclude(state, page, session, (shown.user_id, shown.acr, shown.amr), proof, onward).await
 }
 
@@ -74,8 +105,12 @@ pub async fn conclude(
     onward: &str,
 ) -> Result<Response, SignInError> {
     let (_, left) = sessions::sign_in(session, state, user_id, acr, amr).await?;
-    let why = match holds(state, proof).await {
-        Ok(true) => return Ok(logout::onward(state, page, &left, onward)),
+    let why = match holds(state, page, user_id, proof).await {
+        Ok(true) => {
+            let mut response = logout::onward(state, page, &left, onward);
+            page.remember(&mut response, &page.known().with(&state.platform, user_id));
+            return Ok(response);
+        }
         Ok(false) => SignInError::Refused,
         Err(error) => SignInError::Db(error),
     };
@@ -105,16 +140,23 @@ async fn set_aside(state: &AppState, shown: &Shown<'_>, onward: &str) -> Result<
     Ok(response)
 }
 
-async fn holds(state: &AppState, proof: Proof<'_>) -> Result<bool, DbError> {
+async fn holds(state: &AppState, page: &Page, user: UserId, proof: Proof<'_>) -> Result<bool, DbError> {
     let platform = &state.platform;
     let mut tx = platform.db.begin().await?;
+    if !page.known().has(user) {
+        notice_new_device(&mut tx, platform, user).await?;
+    }
     let holds = match proof {
         Proof::Elsewhere => true,
         Proof::Password(verified) => still_holds(&mut tx, platform, verified).await?,
         Proof::Code(user_id) => factors::still_has_second(&mut tx, platform, user_id).await?,
         Proof::Passkey(used) => passkeys::still_holds(&mut tx, platform, used).await?,
+        Proof::Identity { provider, identity } => still_opens(&mut tx, platform, provider, identity, user).await?,
     };
-    tx.commit().await?;
+    if holds {
+        tx.commit().await?;
+        state.outside.wake();
+    }
     Ok(holds)
 }
 

@@ -10,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Form, Json};
 use serde::{Deserialize, Serialize};
+use shared::config::SignUpPolicy;
 use shared::db::DbError;
 use shared::http::ClientIp;
 use shared::problem::{Problem, retry_after_header};
@@ -22,6 +23,7 @@ use super::field::Field;
 use super::layout::Page;
 use super::login::Through;
 use super::texts::Texts;
+use super::upstream::Ways;
 use super::{error, logout};
 use crate::AppState;
 use crate::accounts::signup::{NewAccount, Outcome, SignUpError, sign_up};
@@ -73,23 +75,41 @@ struct SignUpPage<'a> {
     faults: Vec<(&'static str, String)>,
     /// What else went wrong.
     alert: Option<String>,
+    /// The page that the form is posted to.
+    action: &'static str,
+    /// Who comes from another provider: by its name, and what the form knows that by.
+    from: Option<(String, String)>,
+    /// An address that the provider vouches for, which is not typed.
+    vouched: Option<String>,
     email: Field,
-    password: Field,
+    /// Who comes from another provider needs none.
+    password: Option<Field>,
     given_name: Field,
     family_name: Field,
     referral_code: Field,
     /// What is known of the code, and whether it is good.
     code_status: Option<(String, bool)>,
+    terms: Option<Terms>,
     login_link: String,
+    ways: Ways,
+}
+
+/// Terms to agree to.
+struct Terms {
+    url: String,
+    version: String,
+    agreed: bool,
+    fault: Option<String>,
 }
 
 /// What a form keeps when it is shown again: all but the password.
 #[derive(Default)]
-struct Typed {
-    email: String,
-    given_name: String,
-    family_name: String,
-    referral_code: String,
+pub(super) struct Typed {
+    pub email: String,
+    pub given_name: String,
+    pub family_name: String,
+    pub referral_code: String,
+    pub terms: String,
 }
 
 fn form<'a>(
@@ -116,7 +136,10 @@ fn form<'a>(
     family_name.max_length = MAX_NAME;
     let mut referral_code =
         Field::new("referral_code", "text", "off", t.get("field-referral-code")).value(typed.referral_code);
-    referral_code.hint = Some(t.get("signup-code-hint"));
+    // The code is what lets people in, or a friend's kindness.
+    referral_code.required = config.accounts.signup == SignUpPolicy::Invitation;
+    referral_code.hint =
+        Some(t.get(if referral_code.required { "signup-invitation-hint" } else { "signup-code-hint" }));
     referral_code.max_length = 64;
     referral_code.check_at = Some("/signup/referral-code");
     let invited = |inviter: &Option<String>| match inviter {
@@ -137,13 +160,23 @@ fn form<'a>(
         invitation,
         faults: vec![],
         alert: None,
+        action: "/signup",
+        from: None,
+        vouched: None,
         email,
-        password,
+        password: Some(password),
         given_name,
         family_name,
         referral_code,
         code_status,
+        terms: config.accounts.terms_url.as_ref().map(|url| Terms {
+            url: url.to_string(),
+            version: config.accounts.terms_version.clone(),
+            agreed: typed.terms == config.accounts.terms_version,
+            fault: None,
+        }),
         login_link: through.link("/login"),
+        ways: Ways::new(page),
     }
 }
 
@@ -153,7 +186,14 @@ impl SignUpPage<'_> {
             let message = self.t.fault(*fault);
             let field = match fault.field() {
                 "email" => &mut self.email,
-                "password" => &mut self.password,
+                "password" if let Some(password) = &mut self.password => password,
+                "terms" => {
+                    if let Some(terms) = &mut self.terms {
+                        terms.fault = Some(message.clone());
+                    }
+                    self.faults.push((fault.field(), message));
+                    continue;
+                }
                 "given_name" => &mut self.given_name,
                 "family_name" => &mut self.family_name,
                 _ => {
@@ -164,9 +204,7 @@ impl SignUpPage<'_> {
             field.error = Some(message.clone());
             self.faults.push((fault.field(), message));
         }
-        for field in [&mut self.email, &mut self.password] {
-            field.focus = false;
-        }
+        self.email.focus = false;
     }
 }
 
@@ -188,6 +226,9 @@ pub async fn show(
         Ok(pending) => pending,
         Err(response) => return response,
     };
+    if state.platform.config.accounts.signup == SignUpPolicy::Off {
+        return closed(&page, StatusCode::OK, &through);
+    }
     let checked = match check(&state, &ip, &code).await {
         Ok(checked) => checked,
         Err(error) => return error::database(&page, &error),
@@ -212,6 +253,9 @@ pub struct SignUp {
     family_name: String,
     #[serde(default)]
     referral_code: String,
+    /// The version of the terms, where its box is ticked.
+    #[serde(default)]
+    terms: String,
     #[serde(flatten)]
     through: Through,
 }
@@ -224,7 +268,7 @@ pub async fn submit(
     sent: Result<Form<SignUp>, FormRejection>,
 ) -> Response {
     let Ok(Form(sent)) = sent else { return error::malformed(&page) };
-    let SignUp { csrf, email, password, given_name, family_name, referral_code, through } = sent;
+    let SignUp { csrf, email, password, given_name, family_name, referral_code, terms, through } = sent;
     page.at("/signup", &[("ref", referral_code.as_str()), ("request", through.request.as_str())]);
     if let Err(response) = page.check_form(&csrf, None) {
         return response;
@@ -236,33 +280,40 @@ pub async fn submit(
         family_name: Some(family_name.clone()),
         referral_code: Some(referral_code.clone()),
         locale: Some(page.lang().to_owned()),
+        terms_version: Some(terms.clone()),
     };
     match sign_up(&state, account, &ip).await {
         Ok(Outcome::Created { id, .. }) => {
             match sessions::sign_in(&session, &state, id, ACR_PASSWORD, &[AMR_PASSWORD]).await {
-                Ok((_, left)) => logout::onward(&state, &page, &left, &through.onward()),
+                Ok((_, left)) => {
+                    let mut response = logout::onward(&state, &page, &left, &through.onward());
+                    page.remember(&mut response, &page.known().with(&state.platform, id));
+                    response
+                }
                 // The account is there; signing in is all that is left to do.
                 Err(error) => error::database(&page, &error),
             }
         }
         Ok(Outcome::VerificationRequired) => check_your_mail(&page, email.trim()),
         Err(why) => {
-            let typed = Typed { email, given_name, family_name, referral_code };
-            refused(&state, page, &ip, &through, typed, why).await
+            let typed = Typed { email, given_name, family_name, referral_code, terms };
+            refused(&state, page, &ip, &through, typed, None, why).await
         }
     }
 }
 
-async fn refused(
+pub(super) async fn refused(
     state: &AppState,
     mut page: Page,
     ip: &ClientIp,
     through: &Through,
     typed: Typed,
+    from: Option<&Newcomer<'_>>,
     why: SignUpError,
 ) -> Response {
     let (status, faults, alert, retry_after) = match why {
         SignUpError::Invalid(faults) => (StatusCode::UNPROCESSABLE_ENTITY, faults, None, None),
+        SignUpError::Closed => return closed(&page, StatusCode::FORBIDDEN, through),
         SignUpError::TakenEmail => (StatusCode::CONFLICT, vec![Fault::EmailTaken], None, None),
         SignUpError::Limited(limited) => {
             (StatusCode::TOO_MANY_REQUESTS, vec![], Some("signup-limited"), Some(limited.retry_after))
@@ -280,6 +331,9 @@ async fn refused(
         Err(error) => return error::database(&page, &error),
     };
     let mut shown = form(&page, through, client, typed, &checked);
+    if let Some(from) = from {
+        shown.comes_from(from);
+    }
     shown.blame(&faults);
     shown.alert = alert.map(|key| page.t().get(key));
     let mut response = page.render(status, &shown);
@@ -287,6 +341,62 @@ async fn refused(
         response.headers_mut().insert(header::RETRY_AFTER, retry_after_header(after));
     }
     response
+}
+
+/// Somebody who comes from another provider, without an account here.
+pub(super) struct Newcomer<'a> {
+    pub name: &'a str,
+    pub attempt: String,
+    pub vouched: Option<&'a str>,
+}
+
+impl SignUpPage<'_> {
+    fn comes_from(&mut self, from: &Newcomer<'_>) {
+        self.action = "/login/continue";
+        self.from = Some((from.name.to_owned(), from.attempt.clone()));
+        self.vouched = from.vouched.map(str::to_owned);
+        self.password = None;
+        self.ways = Ways::default();
+        self.email.focus = self.email.focus && self.vouched.is_none();
+    }
+}
+
+/// The form for somebody who comes from another provider.
+pub(super) async fn welcome(
+    state: &AppState,
+    mut page: Page,
+    ip: &ClientIp,
+    through: &Through,
+    typed: Typed,
+    from: &Newcomer<'_>,
+) -> Response {
+    if state.platform.config.accounts.signup == SignUpPolicy::Off {
+        return closed(&page, StatusCode::FORBIDDEN, through);
+    }
+    let client = match through.load(state, &mut page).await {
+        Ok(pending) => pending.map(|p| p.client.name.clone()),
+        Err(response) => return response,
+    };
+    let checked = match check(state, ip, &typed.referral_code).await {
+        Ok(checked) => checked,
+        Err(error) => return error::database(&page, &error),
+    };
+    let mut shown = form(&page, through, client, typed, &checked);
+    shown.comes_from(from);
+    page.render(StatusCode::OK, &shown)
+}
+
+#[derive(Template)]
+#[template(path = "pages/signup_closed.html")]
+struct ClosedPage<'a> {
+    page: &'a Page,
+    t: Texts,
+    login_link: String,
+}
+
+/// Nobody can sign up here.
+fn closed(page: &Page, status: StatusCode, through: &Through) -> Response {
+    page.render(status, &ClosedPage { page, t: page.t(), login_link: through.link("/login") })
 }
 
 #[derive(Template)]

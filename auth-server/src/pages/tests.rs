@@ -15,33 +15,38 @@ use crate::accounts::testing::{PASSWORD, code_of, each_state, person};
 use crate::clients::{ClientMetadata, NewClient, Origin};
 
 /// Keeps cookies and follows nothing by itself.
-struct Browser {
+pub(super) struct Browser {
     router: Router,
     cookies: BTreeMap<String, String>,
     language: &'static str,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
 }
 
 impl Answer {
-    fn location(&self) -> &str {
+    pub fn location(&self) -> &str {
         self.headers[header::LOCATION].to_str().unwrap()
     }
 
     /// The value of a hidden field.
-    fn hidden(&self, name: &str) -> String {
+    pub fn hidden(&self, name: &str) -> String {
         let after = self.body.split(&format!("name=\"{name}\" value=\"")).nth(1).expect(name);
         after.split('"').next().unwrap().to_owned()
     }
 }
 
 impl Browser {
-    fn new(state: &AppState) -> Self {
+    pub fn new(state: &AppState) -> Self {
         Self { router: crate::router(state.clone()), cookies: BTreeMap::new(), language: "en" }
+    }
+
+    /// Another window of the same browser.
+    pub fn twin(&self) -> Self {
+        Self { router: self.router.clone(), cookies: self.cookies.clone(), language: self.language }
     }
 
     async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
@@ -65,17 +70,17 @@ impl Browser {
         Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    pub async fn get(&mut self, path: &str) -> Answer {
         self.send(Request::get(path), Body::empty()).await
     }
 
-    async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
+    pub async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         self.send(request, Body::from(body)).await
     }
 
-    async fn sign_in(&mut self, email: &str) -> Answer {
+    pub async fn sign_in(&mut self, email: &str) -> Answer {
         let csrf = self.get("/login").await.hidden("csrf");
         self.post("/login", &[("csrf", &csrf), ("email", email), ("password", PASSWORD)]).await
     }
@@ -117,6 +122,63 @@ async fn a_friend_follows_a_referral_link_and_signs_up() {
         let taken =
             twin.post("/signup", &[("csrf", &csrf), ("email", "ann@example.com"), ("password", PASSWORD)]).await;
         assert_eq!(taken.status, 409);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_sign_up_page_asks_for_terms_and_invitations_as_configured_and_keeps_the_tick() {
+    let terms = [("ACCOUNTS__TERMS_URL", "https://example.com/terms"), ("ACCOUNTS__SIGNUP", "invitation")];
+    each_state(&terms, |state| async move {
+        let mut ann = Browser::new(&state);
+        let page = ann.get("/signup").await;
+        assert!(page.body.contains("href=\"https://example.com/terms\"") && page.body.contains("type=\"checkbox\""));
+        assert!(page.body.contains("Sign-up is by invitation"));
+        let csrf = page.hidden("csrf");
+        let form = [("csrf", csrf.as_str()), ("email", "ann@example.com"), ("password", PASSWORD)];
+        let again = ann.post("/signup", &form).await;
+        assert_eq!(again.status, 422);
+        for (field, message) in [("terms", "Agree to the terms"), ("referral_code", "You need an invitation")] {
+            assert!(again.body.contains(&format!("<a href=\"#{field}\">{message}")), "{field}: {}", again.body);
+        }
+        let again = ann.post("/signup", &[&form[..], &[("terms", "1")]].concat()).await;
+        assert!(again.body.contains("value=\"1\" required checked"), "{}", again.body);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_nobody_can_sign_up_the_pages_say_so_and_programs_are_told() {
+    each_state(&[("ACCOUNTS__SIGNUP", "off")], |state| async move {
+        let mut ann = Browser::new(&state);
+        let page = ann.get("/signup").await;
+        assert!(page.status == 200 && page.body.contains("Sign-up is closed"), "{}", page.body);
+        let login = ann.get("/login").await;
+        assert!(!login.body.contains("href=\"/signup"));
+        let csrf = login.hidden("csrf");
+        let form = [("csrf", csrf.as_str()), ("email", "ann@example.com"), ("password", PASSWORD)];
+        assert_eq!(ann.post("/signup", &form).await.status, 403);
+        let request = Request::post("/api/v1/signup").header(header::CONTENT_TYPE, "application/json");
+        let told = ann.send(request, format!(r#"{{"email":"ann@example.com","password":"{PASSWORD}"}}"#).into()).await;
+        assert_eq!(told.status, 403);
+        assert!(told.body.contains("signup-closed"), "{}", told.body);
+        let discovery = ann.get("/.well-known/openid-configuration").await.body;
+        assert!(discovery.contains("select_account") && !discovery.contains("\"create\""));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_page_says_when_to_try_again() {
+    each_state(&[("LIMITS__ENABLED", "true"), ("LIMITS__FAILURES_WITHOUT_DELAY", "1")], |state| async move {
+        let mut ann = Browser::new(&state);
+        let csrf = ann.get("/login").await.hidden("csrf");
+        let form = [("csrf", csrf.as_str()), ("email", "ann@example.com"), ("password", "wrong horse")];
+        assert_eq!(ann.post("/login", &form).await.status, 422);
+        let waits = ann.post("/login", &form).await;
+        assert_eq!(waits.status, 429);
+        assert_eq!(waits.headers[header::RETRY_AFTER], "1");
+        assert!(waits.body.contains("Try again in") && waits.body.contains("1</bdi>") || waits.body.contains("second"));
     })
     .await;
 }
@@ -227,10 +289,15 @@ async fn cookies_are_host_bound_on_https_and_carry_the_port_without() {
             let csrf = browser.get("/login").await.hidden("csrf");
             let form = [("csrf", csrf.as_str()), ("email", "ann@example.com"), ("password", PASSWORD)];
             let done = browser.post("/login", &form).await;
-            let cookie = done.headers[header::SET_COOKIE].to_str().unwrap();
-            assert!(cookie.starts_with(&format!("{prefix}session=")), "{cookie}");
-            assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Path=/"));
-            assert_eq!(cookie.contains("Secure"), secure, "{cookie}");
+            let mut names = vec![];
+            for cookie in done.headers.get_all(header::SET_COOKIE) {
+                let cookie = cookie.to_str().unwrap();
+                names.extend(cookie.split('=').next().and_then(|name| name.strip_prefix(prefix)));
+                assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Path=/"));
+                assert_eq!(cookie.contains("Secure"), secure, "{cookie}");
+            }
+            names.sort_unstable();
+            assert_eq!(names, ["known", "session"]);
         })
         .await;
     }

@@ -31,3 +31,4 @@ mod registration;
 mod signup;
 mod step_up;
 mod tour;
+mod upstream;

@@ -119,13 +119,28 @@ impl World {
         Some(Self::open(scratch, settings, Some((authority, identity))).await)
     }
 
+    /// With the authorization server at a port that was told to somebody before.
+    pub async fn at(scratch: Scratch, settings: &[(&str, &str)], port: u16) -> Self {
+        let auth = TcpListener::bind(("127.0.0.1", port)).await.expect("a port that was free a moment ago");
+        Self::open_at(auth, scratch, settings, None).await
+    }
+
     /// Over a store that was made before.
     pub async fn on(scratch: Scratch, settings: &[(&str, &str)]) -> Self {
         Self::open(scratch, settings, None).await
     }
 
     async fn open(scratch: Scratch, settings: &[(&str, &str)], tls: Option<(Authority, Identity)>) -> Self {
-        let [auth, api, demo] = [listener().await, listener().await, listener().await];
+        Self::open_at(listener().await, scratch, settings, tls).await
+    }
+
+    async fn open_at(
+        auth: TcpListener,
+        scratch: Scratch,
+        settings: &[(&str, &str)],
+        tls: Option<(Authority, Identity)>,
+    ) -> Self {
+        let [api, demo] = [listener().await, listener().await];
         let scheme = if tls.is_some() { "https" } else { "http" };
         let [auth_url, api_url, demo_url] =
             [&auth, &api, &demo].map(|listener| format!("{scheme}://{}", listener.local_addr().expect("it listens")));

@@ -155,6 +155,10 @@ impl Counters {
         (counted.value, counted.life)
     }
 
+    pub(crate) async fn forget(&self, key: &CacheKey) {
+        self.counts.invalidate(key).await;
+    }
+
     pub(crate) async fn count(&self, key: &CacheKey) -> (u64, Duration) {
         let now = self.clock.now();
         match self.counts.get(key).await {

@@ -204,6 +204,21 @@ impl Cache {
             Face::Disabled(counters) => Ok(counters.count(key).await),
         }
     }
+
+    /// Lets the count under `key` start anew.
+    pub async fn forget_count(&self, key: &CacheKey) -> Result<(), CacheError> {
+        match &*self.face {
+            Face::Redis(remote) => remote.forget(key).await,
+            Face::InProcess(local) => {
+                local.counters.forget(key).await;
+                Ok(())
+            }
+            Face::Disabled(counters) => {
+                counters.forget(key).await;
+                Ok(())
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -140,6 +140,11 @@ impl Remote {
         Ok((count, Duration::from_millis(left)))
     }
 
+    pub(super) async fn forget(&self, key: &CacheKey) -> Result<(), CacheError> {
+        let name = key.name();
+        self.run(async |mut c| redis::cmd("DEL").arg(&name).query_async(&mut c).await).await
+    }
+
     async fn run<T, Fut: Future<Output = RedisResult<T>>>(
         &self,
         operation: impl FnOnce(ConnectionManager) -> Fut,

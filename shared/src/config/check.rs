@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use figment::Figment;
+use figment::error::Kind;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 
@@ -154,6 +155,10 @@ pub fn load_from(
             }
             // A secret's value must not appear in the message, and figment quotes it.
             Err(_) if target.secret => wrong("does not fit: must be text".into()),
+            // It holds secrets, too.
+            Err(e) if target.path == "upstream" && matches!(e.kind, Kind::InvalidType(..) | Kind::InvalidValue(..)) => {
+                wrong(format!("does not fit at {}; see docs/CONFIGURATION.md", e.path.join(".")));
+            }
             Err(e) => wrong(format!("{}; for example {}", e.kind, example(target))),
         }
     }
@@ -321,15 +326,85 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
     if config.passwords.memory_kib < 8 * config.passwords.parallelism || config.passwords.memory_kib < 7168 {
         wrong("passwords.memory_kib", "too little to slow an attacker down; at least 7168 (OWASP)".into());
     }
+    if config.accounts.password_min_score > 4 {
+        wrong("accounts.password_min_score", "is a number from 0 to 4".into());
+    }
+    let version = &config.accounts.terms_version;
+    if version.is_empty() || version.len() > 64 || version.chars().any(char::is_control) {
+        wrong("accounts.terms_version", "must be a short name, such as 2026-01-31".into());
+    }
+    upstreams(config, &mut wrong);
     if config.passwords.min_length < 8 {
         wrong("passwords.min_length", "at least 8 (NIST SP 800-63B §3.1.1.2)".into());
     }
     mistakes
 }
 
+/// What is wrong with the providers that people may sign in with.
+fn upstreams(config: &Config, wrong: &mut impl FnMut(&str, String)) {
+    let mut ids = std::collections::BTreeSet::new();
+    let mut issuers = std::collections::BTreeSet::new();
+    for upstream in &config.upstream {
+        let id = &upstream.id;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if id.is_empty() || id.len() > 32 || !id.chars().all(plain) {
+            wrong("upstream", format!("the id {id:?} must be a few lower-case letters, digits and hyphens"));
+        }
+        if !ids.insert(id) {
+            wrong("upstream", format!("two have the id {id}"));
+        }
+        // An identity is known by issuer and subject: two clients at one issuer would be told the same people.
+        if !issuers.insert(&upstream.issuer) {
+            wrong("upstream", format!("two have the issuer {}", upstream.issuer));
+        }
+        if upstream.name.trim().is_empty() {
+            wrong("upstream", format!("{id} needs a name that people can read"));
+        }
+        let url =
+            url::Url::parse(&upstream.issuer).ok().filter(|url| url.query().is_none() && url.fragment().is_none());
+        let local = |url: &url::Url| url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."));
+        if !url.is_some_and(|url| url.scheme() == "https" || url.scheme() == "http" && local(&url)) {
+            wrong("upstream", format!("the issuer of {id} must be an https URL without query and fragment"));
+        }
+        if upstream.client_secret.is_some() && upstream.client_secret_file.is_some() {
+            wrong("upstream", format!("{id} has a client_secret and a client_secret_file; keep one"));
+        }
+        if let Err(error) = upstream.secret() {
+            wrong("upstream", format!("the client_secret_file of {id} can't be read: {error}"));
+        }
+        if !upstream.scopes.iter().any(|scope| scope == "openid") {
+            wrong("upstream", format!("the scopes of {id} must have openid among them"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn providers_to_sign_in_with_are_checked_and_their_secrets_are_not_repeated() {
+        let file = r#"
+            [[upstream]]
+            id = "work"
+            name = "Work"
+            issuer = "https://id.example/"
+            client_id = "us"
+            client_secret = "s3cret"
+        "#;
+        let config = load_from(Some(("referris.toml", file)), []).unwrap();
+        let [work] = &config.upstream[..] else { panic!("{:?}", config.upstream) };
+        assert_eq!(work.secret().unwrap().unwrap().expose(), "s3cret");
+        assert_eq!((work.scopes.len(), work.claims.email.as_str()), (3, "email"));
+        assert!(!format!("{config:?}").contains("s3cret"));
+
+        let wrong = r#"[{id="A b", name="", issuer="http://id.example", client_id="x", scopes=["email"]}]"#;
+        let error = load_from(None, env(&[("REFERRIS__UPSTREAM", wrong)])).unwrap_err();
+        assert_eq!(error.0.len(), 4, "{error}");
+        let wrong = r#"[{id="a", name="A", issuer="https://id.example", client_id="x", client_secret=12345}]"#;
+        let error = load_from(None, env(&[("REFERRIS__UPSTREAM", wrong)])).unwrap_err();
+        assert!(!error.to_string().contains("12345"), "{error}");
+    }
 
     fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()

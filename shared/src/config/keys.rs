@@ -55,6 +55,8 @@ setting! {
     EmailVerification {}
     EnrichmentProvider {}
     RegistrationPolicy {}
+    SignUpPolicy {}
+    Vec<Upstream> { const TEXTUAL: bool = false; }
     LogFormat {}
 }
 
@@ -107,6 +109,12 @@ settings! {
         /// (its chain in the header named so with `-Chain`). They must take out what a client sends under these names.
         /// Default: certificates come from the TLS connection only.
         client_certificate_header: Option<String> = "";
+        /// OpenID providers that people may sign in with. One table `[[upstream]]` for each, at the end of the file: `id`
+        /// (its name in our URLs), `name` (as people read it), `issuer`, `client_id`, `client_secret` or
+        /// `client_secret_file`, `scopes` (`["openid", "email", "profile"]`), and, where its claims are called otherwise,
+        /// a table `claims` with `email`, `email_verified`, `given_name` and `family_name`. Register
+        /// `{auth.public_url}/login/upstream/{id}/callback` there. Its addresses pass the guard of `outbound.allow`.
+        upstream: Vec<Upstream> = "[]";
     }
     /// The authorization server.
     auth: Auth {
@@ -228,6 +236,15 @@ settings! {
         email_verification: EmailVerification = "\"optional\"";
         /// How many hours a confirmation link works.
         verification_hours: u64 = "24";
+        /// Who may sign up: `open`, everybody; `invitation`, who has a referral code; `off`, nobody.
+        signup: SignUpPolicy = "\"open\"";
+        /// The least a new password must be worth, from 0 to 4, as zxcvbn estimates it: 2 withstands guessing at our door,
+        /// 3 also some guessing by whoever has stolen its hash. 0: any that is long enough and not among the most common.
+        password_min_score: u32 = "3";
+        /// Terms that people must agree to when they sign up: where they are. Default: none.
+        terms_url: Option<PublicUrl> = "";
+        /// Which terms these are, such as a date: recorded with each agreement. Change it when the terms change.
+        terms_version: String = "\"1\"";
     }
     /// Password hashing (argon2id, RFC 9106).
     passwords: Passwords {
@@ -243,6 +260,13 @@ settings! {
         queue: u32 = "256";
         /// Shortest password accepted, in characters.
         min_length: u32 = "8";
+    }
+    /// Passwords that others have lost: asked for by the first five digits of a hash (k-anonymity), so that nobody learns
+    /// the password.
+    breached_passwords: BreachedPasswords {
+        /// A service with the range protocol of Have I Been Pwned, such as `https://api.pwnedpasswords.com`: it is asked
+        /// `{url}/range/{5 digits}`, for 700 ms at most, and in doubt the password is taken. Default: nobody is asked.
+        url: Option<PublicUrl> = "";
     }
     /// Browser sessions.
     sessions: Sessions {
@@ -294,8 +318,9 @@ settings! {
         signups_per_minute: u64 = "30";
         /// Sign-ins and password grants a minute.
         signins_per_minute: u64 = "60";
-        /// Failed sign-ins a minute for one account from one address. From anywhere together it is 200 a day.
-        failures_per_account_per_minute: u64 = "10";
+        /// Wrong passwords for one account, from one address or one browser that knows the account, that cost no time.
+        /// From then on each doubles the wait, from a second up to 15 minutes, until a day has passed.
+        failures_without_delay: u64 = "5";
         /// Authorization requests a minute.
         authorizations_per_minute: u64 = "300";
         /// Requests to register a client, or to manage one's own registration, a minute.
@@ -421,6 +446,78 @@ pub enum RegistrationPolicy {
     Off,
     InitialAccessToken,
     Open,
+}
+
+/// Who may sign up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignUpPolicy {
+    Open,
+    Invitation,
+    Off,
+}
+
+/// An OpenID provider that people may sign in with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Its name in our URLs.
+    pub id: String,
+    /// Its name as people read it.
+    pub name: String,
+    /// As it calls itself, byte for byte: some end with a slash.
+    pub issuer: String,
+    pub client_id: String,
+    #[serde(default)]
+    pub client_secret: Option<Secret>,
+    #[serde(default)]
+    pub client_secret_file: Option<PathBuf>,
+    #[serde(default = "Upstream::usual_scopes")]
+    pub scopes: Vec<String>,
+    #[serde(default)]
+    pub claims: UpstreamClaims,
+}
+
+/// What its claims are called.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamClaims {
+    pub email: String,
+    pub email_verified: String,
+    pub given_name: String,
+    pub family_name: String,
+}
+
+impl Default for UpstreamClaims {
+    fn default() -> Self {
+        Self {
+            email: "email".into(),
+            email_verified: "email_verified".into(),
+            given_name: "given_name".into(),
+            family_name: "family_name".into(),
+        }
+    }
+}
+
+impl Upstream {
+    fn usual_scopes() -> Vec<String> {
+        ["openid", "email", "profile"].map(str::to_owned).to_vec()
+    }
+
+    /// The client's secret; `None` for a public client.
+    ///
+    /// # Errors
+    /// When its file can't be read.
+    pub fn secret(&self) -> std::io::Result<Option<Secret>> {
+        match (&self.client_secret, &self.client_secret_file) {
+            (Some(secret), _) => Ok(Some(secret.clone())),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file)?;
+                Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
+            }
+            (None, None) => Ok(None),
+        }
+    }
 }
 
 /// How log lines look.

@@ -37,7 +37,6 @@ login-submit = Sign in
 login-new = New here?
 login-signup-link = Create an account
 login-refused = The email address or the password is wrong. Check both and try again.
-login-limited = Too many attempts. Wait a minute and try again.
 login-busy = A lot of people are signing in right now. Try again in a moment.
 
 signup-title = Create your account

@@ -4,6 +4,7 @@
 mod confirm;
 mod overview;
 mod security;
+mod upstream;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
@@ -24,6 +25,9 @@ use crate::sessions::{self, SignedIn};
 
 /// How long after signing in what is sensitive may be changed without showing anew who one is.
 const RECENT: TimeDelta = TimeDelta::minutes(10);
+/// The page about other providers, and the word by which sign-in comes back to it.
+pub const UPSTREAM_PATH: &str = "/account/security/upstream";
+pub const UPSTREAM_WORD: &str = "account-upstream";
 
 /// The pages' routes. They need the layer of sessions.
 pub fn router() -> Router<AppState> {
@@ -32,6 +36,7 @@ pub fn router() -> Router<AppState> {
         .route("/account/confirm", get(confirm::show).post(confirm::submit))
         .route("/account/confirm/passkey", post(confirm::submit_passkey))
         .merge(security::router())
+        .route(UPSTREAM_PATH, get(upstream::show).post(upstream::submit))
 }
 
 /// A page of the account's, as its navigation names it.
@@ -148,7 +153,11 @@ impl FromRequestParts<AppState> for Account {
             Ok(signed_in) => signed_in,
             Err(error) => return Err(error::database(&page, &error)),
         };
-        let sign_in = || see_other(&back_to(&parts.uri).link("/login"));
+        let word = if parts.uri.path() == UPSTREAM_PATH { Some(UPSTREAM_WORD) } else { None };
+        let sign_in = || match word {
+            Some(word) => see_other(&format!("/login?request={word}")),
+            None => see_other(&back_to(&parts.uri).link("/login")),
+        };
         let signed_in = signed_in.ok_or_else(sign_in)?;
         let read = async { users::by_id(&mut state.platform.db.read().await?, signed_in.user_id).await };
         match read.await {

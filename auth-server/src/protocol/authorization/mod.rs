@@ -13,7 +13,7 @@ pub mod response;
 mod validate;
 
 use serde::{Deserialize, Serialize};
-use shared::ids::UserId;
+use shared::ids::{SessionId, UserId};
 
 use self::response::{ResponseMode, ReturnAddress};
 use crate::protocol::claims::{RequestedClaims, scope_of};
@@ -23,7 +23,7 @@ use crate::sessions::{SignedIn, satisfied};
 pub use arrival::{Channel, take_up};
 pub use decide::{allow, deny, issue, refuse};
 pub use next::{Ask, Next, lacks_second_factor, next};
-pub use pending::{Loaded, Pending, continue_url, gone, insert, load, persist};
+pub use pending::{Loaded, Pending, choose, continue_url, gone, insert, load, persist};
 pub use response::{Delivery, redirect, with_query};
 pub use validate::{Refusal, validate};
 
@@ -65,11 +65,19 @@ pub struct ValidatedRequest {
     /// The request object that it came in, to be used up with the answer; one that was pushed was used up by that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<SingleUse>,
+    /// The session that the person chose to go on in, where they were to choose an account. Never from the request itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<SessionId>,
 }
 
 impl ValidatedRequest {
     fn prompts(&self, what: &str) -> bool {
         self.prompt.iter().any(|p| p == what)
+    }
+
+    /// Is an account to be chosen, and none was yet (`prompt=select_account`)?
+    pub fn awaits_choice(&self) -> bool {
+        self.prompts("select_account") && self.chosen.is_none()
     }
 
     /// What the person is asked to allow: the scope, and the scopes that stand for claims asked for by name.

@@ -78,7 +78,11 @@ pub(super) fn signed_in_enough(
     if !request.accepts(signed_in) {
         return false;
     }
-    if (request.prompts("login") || request.prompts("select_account") || request.prompts("create")) && !fresh {
+    if (request.prompts("login") || request.prompts("create")) && !fresh {
+        return false;
+    }
+    // Signing in is a choice, too.
+    if request.prompts("select_account") && !fresh && request.chosen != Some(signed_in.sid) {
         return false;
     }
     // A wish, not a condition: one try to meet it (RFC 9470 §5).
@@ -276,5 +280,39 @@ mod tests {
         // Whoever signed in for this request did what could be done; and where nobody may be asked, it stays a wish.
         assert!(enough(&wish("urn:example:gold", &[]), Some(now - TimeDelta::hours(2))));
         assert!(enough(&wish("urn:example:gold", &["none"]), None));
+    }
+
+    #[test]
+    fn who_was_chosen_need_not_sign_in_again_and_nobody_else_is_chosen__oidc_core_3_1_2_1() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let sid = |n: u128| shared::ids::SessionId(uuid::Uuid::from_u128(n));
+        let signed_in = SignedIn {
+            user_id: UserId(uuid::Uuid::nil()),
+            sid: sid(1),
+            auth_time: now - TimeDelta::hours(1),
+            acr: "urn:example:bronze".into(),
+            amr: vec![],
+        };
+        let asks = |prompt: &[&str], chosen| ValidatedRequest {
+            prompt: prompt.iter().map(|p| (*p).to_owned()).collect(),
+            chosen,
+            ..ValidatedRequest::default()
+        };
+        for (prompt, chosen, expected) in [
+            (&["select_account"][..], None, false),
+            (&["select_account"], Some(sid(1)), true),
+            (&["select_account"], Some(sid(2)), false),
+            (&["login", "select_account"], Some(sid(1)), false),
+            (&["login"], Some(sid(1)), false),
+        ] {
+            let since = Some(now - TimeDelta::minutes(1));
+            assert_eq!(
+                signed_in_enough(&asks(prompt, chosen), &signed_in, since, now),
+                expected,
+                "{prompt:?} {chosen:?}"
+            );
+        }
+        assert!(asks(&["select_account"], None).awaits_choice());
+        assert!(!asks(&["select_account"], Some(sid(1))).awaits_choice());
     }
 }

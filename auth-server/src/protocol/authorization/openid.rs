@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use shared::config::{Config, SignUpPolicy};
 use shared::ids::UserId;
 use shared::{subjects, users};
 
@@ -17,6 +18,11 @@ use crate::state::AppState;
 
 /// The values of `prompt` (Core §3.1.2.1, Prompt Create 1.0 §4).
 pub const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
+
+/// Those that serve here: where nobody can sign up, nobody is sent to do it.
+pub fn prompts(config: &Config) -> &'static [&'static str] {
+    if config.accounts.signup == SignUpPolicy::Off { &PROMPTS[..4] } else { &PROMPTS }
+}
 
 /// The values of `display`. There is one layout for all of them; it fits itself to pop-ups and small screens.
 const DISPLAYS: [&str; 4] = ["page", "popup", "touch", "wap"];
@@ -47,10 +53,14 @@ pub(super) async fn check(
         let description = format!("none of these acr values can be met; there are: {known}");
         return Err(OAuthError::new(Code::UnmetAuthenticationRequirements, description));
     }
+    let prompt = prompt(parameters)?;
+    if let Some(closed) = prompt.iter().find(|p| !prompts(&state.platform.config).contains(&p.as_str())) {
+        return Err(OAuthError::invalid_request(format!("there is no prompt {closed} here")));
+    }
     let login_hint = parameters.get("login_hint").map(Cow::into_owned).filter(|hint| hint.len() <= 254);
     Ok(ValidatedRequest {
         nonce,
-        prompt: prompt(parameters)?,
+        prompt,
         max_age: max_age(client, parameters)?,
         login_hint,
         people: people(state, client, parameters, asked.subjects).await?,

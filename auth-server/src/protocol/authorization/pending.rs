@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::db::{DbError, Tx};
-use shared::ids::{AuthorizationRequestId, ClientId};
+use shared::ids::{AuthorizationRequestId, ClientId, SessionId};
 use shared::{execute, fetch_optional};
 use sqlx::types::Json;
 
@@ -131,6 +131,21 @@ pub async fn load(state: &AppState, id: AuthorizationRequestId) -> Result<Loaded
     let pending = Pending { id, client, request, created_at };
     let live = consumed_at.is_none() && expires_at > state.platform.clock.now();
     Ok(if live { Loaded::Live(pending) } else { Loaded::Expired(pending) })
+}
+
+/// The person goes on with a request as who is signed in: what `prompt=select_account` asks for, and no new sign-in.
+pub async fn choose(state: &AppState, pending: &Pending, sid: SessionId) -> Result<(), DbError> {
+    let platform = &state.platform;
+    let request = ValidatedRequest { chosen: Some(sid), ..pending.request.clone() };
+    let mut tx = platform.db.begin().await?;
+    execute!(
+        &mut tx,
+        "UPDATE authorization_requests SET request = $2 WHERE id = $1 AND consumed_at IS NULL AND expires_at > $3",
+        pending.id,
+        Json(request),
+        platform.clock.now()
+    )?;
+    tx.commit().await
 }
 
 /// Uses a request up. `false` when it was decided already, or expired.

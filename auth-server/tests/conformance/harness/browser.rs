@@ -57,6 +57,12 @@ impl Browser {
         answer
     }
 
+    async fn fill_in(&mut self, page: &Answer, email: &str) -> Answer {
+        let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));
+        let form = [("csrf", &*csrf), ("request", &request), ("email", email), ("password", PASSWORD)];
+        self.post("/login", &form).await
+    }
+
     /// Goes on from `answer` through sign-in (as `email`) and consent (allowed) until the browser leaves for the client
     /// or stops at something else.
     pub async fn follow(&mut self, mut answer: Answer, email: &str) -> Answer {
@@ -69,10 +75,12 @@ impl Browser {
             let page = self.get(&path).await;
             let bare = path.split('?').next().expect("a path");
             answer = match bare {
-                "/login" if page.status.is_success() => {
-                    let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));
-                    let form = [("csrf", &*csrf), ("request", &request), ("email", email), ("password", PASSWORD)];
-                    self.post("/login", &form).await
+                "/login" if page.status.is_success() => self.fill_in(&page, email).await,
+                // As somebody whom this browser may not know yet.
+                "/choose-account" if page.status.is_success() => {
+                    let other = format!("/login?request={}&account=other", page.hidden("request"));
+                    let page = self.get(&other).await;
+                    self.fill_in(&page, email).await
                 }
                 "/consent" if page.status.is_success() => {
                     let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));

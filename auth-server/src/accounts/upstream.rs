@@ -1,0 +1,407 @@
+//! Identities at other providers as ways into an account: a sign-in there that is under way, whose an identity is, and how
+//! it becomes somebody's.
+//!
+//! An identity is known by issuer and subject, never by its address: addresses change hands, and anybody may claim one. So
+//! an address that an account has here leads to nothing but a page that asks for that account to be proved, once, by
+//! signing in to it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use shared::db::{Conn, DbError, Tx};
+use shared::email::Email;
+use shared::http::ClientIp;
+use shared::ids::{SessionId, UserId};
+use shared::referrals::cached;
+use shared::users::{self, User};
+use shared::{Platform, audit, execute, fetch_all, fetch_one, fetch_optional};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::Fault;
+use super::signup::{self, NewAccount, Outcome, SignUpError};
+use crate::AppState;
+use crate::sessions::{self, SignedIn};
+use crate::upstream::{Identity, Secrets};
+
+/// How long somebody may take at the provider.
+const AT_THE_PROVIDER: TimeDelta = TimeDelta::minutes(30);
+/// And then here, to prove an account or make one.
+const AFTERWARDS: TimeDelta = TimeDelta::hours(1);
+
+const PURPOSE: &str = "upstream-attempt";
+
+const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A sign-in that came back from its provider.
+pub struct Returned {
+    pub id: Uuid,
+    pub onward: String,
+    /// Who adds a way in to their account, and in which session.
+    pub adding: Option<(UserId, SessionId)>,
+    pub secrets: Secrets,
+}
+
+/// An identity that waits for its person to say whose account it opens.
+pub struct Waiting {
+    pub id: Uuid,
+    pub provider: String,
+    pub onward: String,
+    pub identity: Identity,
+    pub returned_at: DateTime<Utc>,
+}
+
+/// Keeps a sign-in that begins, for the browser with this mark.
+pub async fn begin(
+    platform: &Platform,
+    provider: &str,
+    browser: &[u8],
+    state: &str,
+    secrets: &Secrets,
+    onward: &str,
+    adding: Option<&SignedIn>,
+) -> Result<(), DbError> {
+    let id = platform.random.uuid_v4();
+    let plain = serde_json::to_vec(secrets).map_err(|error| DbError::Other(sqlx::Error::Encode(error.into())))?;
+    let sealed = platform.master_key.seal(PURPOSE, id.as_bytes(), &plain, &platform.random);
+    let now = platform.clock.now();
+    let mut tx = platform.db.begin().await?;
+    execute!(
+        &mut tx,
+        "INSERT INTO upstream_attempts (id, state_hash, browser_hash, provider, sealed, onward, user_id, sid, created_at, \
+         expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        id,
+        digest(state),
+        browser,
+        provider,
+        sealed,
+        onward,
+        adding.map(|signed_in| signed_in.user_id),
+        adding.map(|signed_in| signed_in.sid),
+        now,
+        now + AT_THE_PROVIDER
+    )?;
+    tx.commit().await
+}
+
+fn digest(text: &str) -> Vec<u8> {
+    use sha2::Digest;
+    sha2::Sha256::digest(text.as_bytes()).to_vec()
+}
+
+/// Uses a `state` up: once, in the browser that it was given to, for the provider that it was made for.
+pub async fn take_back(
+    platform: &Platform,
+    provider: &str,
+    browser: &[u8],
+    state: &str,
+) -> Result<Option<Returned>, DbError> {
+    let mut tx = platform.db.begin().await?;
+    let row: Option<(Uuid, Vec<u8>, String, Option<UserId>, Option<SessionId>)> = fetch_optional!(
+        &mut tx,
+        (Uuid, Vec<u8>, String, Option<UserId>, Option<SessionId>),
+        "UPDATE upstream_attempts SET returned_at = $4 \
+         WHERE state_hash = $1 AND browser_hash = $2 AND provider = $3 AND returned_at IS NULL AND expires_at > $4 \
+         RETURNING id, sealed, onward, user_id, sid",
+        digest(state),
+        browser,
+        provider,
+        platform.clock.now()
+    )?;
+    tx.commit().await?;
+    let Some((id, sealed, onward, user, sid)) = row else { return Ok(None) };
+    let opened = platform.master_key.open(PURPOSE, id.as_bytes(), &sealed).ok();
+    let Some(secrets) = opened.and_then(|plain| serde_json::from_slice(&plain).ok()) else { return Ok(None) };
+    Ok(Some(Returned { id, onward, adding: user.zip(sid), secrets }))
+}
+
+/// Keeps who it was, until the person has said more.
+pub async fn keep(platform: &Platform, id: Uuid, identity: &Identity) -> Result<(), DbError> {
+    let mut tx = platform.db.begin().await?;
+    execute!(
+        &mut tx,
+        "UPDATE upstream_attempts SET identity = $2, expires_at = $3 WHERE id = $1 AND returned_at IS NOT NULL",
+        id,
+        Json(identity),
+        platform.clock.now() + AFTERWARDS
+    )?;
+    tx.commit().await
+}
+
+/// What waits under this id, in this browser.
+pub async fn waiting(
+    conn: &mut Conn,
+    platform: &Platform,
+    id: Uuid,
+    browser: &[u8],
+) -> Result<Option<Waiting>, DbError> {
+    let row: Option<(String, String, Json<Identity>, DateTime<Utc>)> = fetch_optional!(
+        conn,
+        (String, String, Json<Identity>, DateTime<Utc>),
+        "SELECT provider, onward, identity, returned_at FROM upstream_attempts \
+         WHERE id = $1 AND browser_hash = $2 AND identity IS NOT NULL AND user_id IS NULL AND consumed_at IS NULL \
+         AND expires_at > $3",
+        id,
+        browser,
+        platform.clock.now()
+    )?;
+    Ok(row.map(|(provider, onward, Json(identity), returned_at)| Waiting {
+        id,
+        provider,
+        onward,
+        identity,
+        returned_at,
+    }))
+}
+
+async fn consume(tx: &mut Tx, platform: &Platform, id: Uuid) -> Result<bool, DbError> {
+    let used = execute!(
+        tx,
+        "UPDATE upstream_attempts SET consumed_at = $2 WHERE id = $1 AND consumed_at IS NULL AND expires_at > $2",
+        id,
+        platform.clock.now()
+    )?;
+    Ok(used == 1)
+}
+
+/// Whose this identity is.
+pub async fn owner(conn: &mut Conn, identity: &Identity) -> Result<Option<UserId>, DbError> {
+    let row: Option<(UserId,)> = fetch_optional!(
+        conn,
+        (UserId,),
+        "SELECT user_id FROM upstream_identities WHERE issuer = $1 AND subject = $2",
+        &identity.issuer,
+        &identity.subject
+    )?;
+    Ok(row.map(|(user,)| user))
+}
+
+/// The account that has the identity's address here, where the provider vouches for it. Nobody else is told that there is
+/// one.
+pub async fn namesake(conn: &mut Conn, identity: &Identity) -> Result<Option<User>, DbError> {
+    let email = identity.email.as_deref().filter(|_| identity.email_verified);
+    match email.and_then(|email| Email::parse(email).ok()) {
+        Some(email) => users::by_email(conn, &email.key).await,
+        None => Ok(None),
+    }
+}
+
+/// Whose account this identity opens, noting its use.
+pub async fn signs_in(platform: &Platform, identity: &Identity) -> Result<Option<UserId>, DbError> {
+    let now = platform.clock.now();
+    let mut tx = platform.db.begin().await?;
+    let row: Option<(UserId,)> = fetch_optional!(
+        &mut tx,
+        (UserId,),
+        "UPDATE upstream_identities SET last_used_at = $3, email = $4 WHERE issuer = $1 AND subject = $2 \
+         RETURNING user_id",
+        &identity.issuer,
+        &identity.subject,
+        now,
+        identity.email.as_deref()
+    )?;
+    tx.commit().await?;
+    Ok(row.map(|(user,)| user))
+}
+
+/// Is the identity, by which somebody has just been signed in, still theirs? Asked once the session is written: a hand-over
+/// at the same moment either ends the session, or is noticed here.
+pub async fn still_opens(
+    tx: &mut Tx,
+    platform: &Platform,
+    provider: &str,
+    identity: &Identity,
+    user: UserId,
+) -> Result<bool, DbError> {
+    let same = execute!(
+        tx,
+        "UPDATE upstream_identities SET last_used_at = last_used_at WHERE issuer = $1 AND subject = $2 AND user_id = $3",
+        &identity.issuer,
+        &identity.subject,
+        user
+    )?;
+    if same == 1 {
+        let details = serde_json::json!({"via": "upstream", "provider": provider});
+        audit::record(tx, platform, "signin.succeeded", Some(user), None, details).await?;
+    }
+    Ok(same == 1)
+}
+
+async fn insert(
+    tx: &mut Tx,
+    platform: &Platform,
+    provider: &str,
+    identity: &Identity,
+    user: UserId,
+) -> Result<(), DbError> {
+    execute!(
+        tx,
+        "INSERT INTO upstream_identities (issuer, subject, user_id, email, created_at) VALUES ($1, $2, $3, $4, $5)",
+        &identity.issuer,
+        &identity.subject,
+        user,
+        identity.email.as_deref(),
+        platform.clock.now()
+    )?;
+    notice_way_in(tx, platform, user, "upstream.linked", provider).await
+}
+
+/// An account got, or lost, a way in. The one place for what its owner is told of it.
+async fn notice_way_in(
+    tx: &mut Tx,
+    platform: &Platform,
+    user: UserId,
+    kind: &'static str,
+    provider: &str,
+) -> Result<(), DbError> {
+    audit::record(tx, platform, kind, Some(user), None, serde_json::json!({"provider": provider})).await
+}
+
+/// What came of linking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    Done,
+    /// It opens somebody's account already; perhaps this one.
+    Taken,
+    /// Too late: used up, or the session has ended.
+    Gone,
+}
+
+/// Makes an identity a way into the account of who is signed in: they proved both.
+pub async fn link(
+    platform: &Platform,
+    id: Uuid,
+    provider: &str,
+    identity: &Identity,
+    user: UserId,
+    sid: SessionId,
+) -> Result<Linked, DbError> {
+    let mut tx = platform.db.begin().await?;
+    if !sessions::hold(&mut tx, platform, sid).await? || !consume(&mut tx, platform, id).await? {
+        return Ok(Linked::Gone);
+    }
+    match insert(&mut tx, platform, provider, identity, user).await {
+        Ok(()) => {}
+        Err(error) if error.is_unique_violation() => return Ok(Linked::Taken),
+        Err(error) => return Err(error),
+    }
+    tx.commit().await?;
+    Ok(Linked::Done)
+}
+
+/// A new person, whom a provider vouches for: the account, without a password, and the identity that opens it. What they
+/// changed of the address is not vouched for.
+///
+/// # Errors
+/// As [`signup::sign_up`]. Where every address must be proved before there is an account, one that the provider does not
+/// vouch for is [`Fault::EmailUnvouched`].
+pub async fn sign_up(
+    state: &AppState,
+    waiting: &Waiting,
+    account: NewAccount,
+    ip: &ClientIp,
+) -> Result<Option<UserId>, SignUpError> {
+    use shared::config::{EmailVerification, SignUpPolicy};
+    let platform = &state.platform;
+    let config = &platform.config;
+    platform.limits.check("signup", &ip.bucket(), config.limits.signups_per_minute, MINUTE).await?;
+    if config.accounts.signup == SignUpPolicy::Off {
+        return Err(SignUpError::Closed);
+    }
+    let checked = signup::check(platform, &account, false)?;
+    let identity = &waiting.identity;
+    let vouched = identity.email_verified
+        && identity.email.as_deref().and_then(|email| Email::parse(email).ok()).is_some_and(|email| {
+            // A namesake that shows another spelling is the same mailbox.
+            email.key == checked.email.key
+        });
+    if !vouched && config.accounts.email_verification == EmailVerification::Required {
+        return Err(SignUpError::Invalid(vec![Fault::EmailUnvouched]));
+    }
+    let mut conn = platform.db.read().await?;
+    if let Some(refusal) = signup::refusal(&mut conn, platform, checked.code.as_ref()).await? {
+        return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)]));
+    }
+    if users::by_email(&mut conn, &checked.email.key).await?.is_some() {
+        return Err(SignUpError::TakenEmail);
+    }
+    drop(conn);
+    let code = checked.code.clone();
+    let may_mail = !vouched && signup::may_mail(platform, &checked.email).await;
+    let verified_at = vouched.then(|| platform.clock.now());
+    let mut tx = platform.db.begin().await?;
+    if !consume(&mut tx, platform, waiting.id).await? {
+        return Ok(None);
+    }
+    let Outcome::Created { id, .. } = signup::create(&mut tx, state, checked, None, verified_at, may_mail).await?
+    else {
+        return Ok(None);
+    };
+    match insert(&mut tx, platform, &waiting.provider, identity, id).await {
+        Ok(()) => {}
+        // Made in another tab a moment ago: signing in is all that is left to do.
+        Err(error) if error.is_unique_violation() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    if vouched {
+        audit::record(&mut tx, platform, "email.verified", Some(id), None, serde_json::json!({"by": waiting.provider}))
+            .await?;
+    }
+    tx.commit().await?;
+    if let Some(code) = code {
+        let _ = cached::refresh(platform, &code).await;
+    }
+    state.outside.wake();
+    Ok(Some(id))
+}
+
+/// An identity that opens an account.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Way {
+    pub issuer: String,
+    pub subject: String,
+    pub email: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// Those of one account, the oldest first.
+pub async fn of_user(conn: &mut Conn, user: UserId) -> Result<Vec<Way>, DbError> {
+    fetch_all!(
+        conn,
+        Way,
+        "SELECT issuer, subject, email, created_at, last_used_at FROM upstream_identities WHERE user_id = $1 \
+         ORDER BY created_at, issuer, subject",
+        user
+    )
+}
+
+/// How many ways into an account there are besides its identities. The one place that knows them all.
+async fn other_ways_in(conn: &mut Conn, user: UserId) -> Result<i64, DbError> {
+    let (passwords,): (i64,) =
+        fetch_one!(conn, (i64,), "SELECT COUNT(*) FROM password_credentials WHERE user_id = $1", user)?;
+    Ok(passwords)
+}
+
+/// May this identity be taken away? Not when nothing else opens the account; one whose provider is no longer configured
+/// opens nothing.
+pub async fn is_needed(state: &AppState, conn: &mut Conn, user: UserId, issuer: &str) -> Result<bool, DbError> {
+    let others = of_user(conn, user).await?;
+    let others = others.iter().filter(|way| way.issuer != issuer && state.upstreams.of_issuer(&way.issuer).is_some());
+    Ok(others.count() == 0 && other_ways_in(conn, user).await? == 0)
+}
+
+/// Takes the identities at one provider from an account. `false` when that would leave no way in.
+pub async fn unlink(state: &AppState, provider: &str, issuer: &str, user: UserId) -> Result<bool, DbError> {
+    let platform = &state.platform;
+    let mut tx = platform.db.begin().await?;
+    // Held, so that of two that leave at once one finds itself the last.
+    execute!(&mut tx, "UPDATE users SET updated_at = updated_at WHERE id = $1", user)?;
+    if is_needed(state, &mut tx, user, issuer).await? {
+        return Ok(false);
+    }
+    let gone = execute!(&mut tx, "DELETE FROM upstream_identities WHERE user_id = $1 AND issuer = $2", user, issuer)?;
+    if gone > 0 {
+        notice_way_in(&mut tx, platform, user, "upstream.unlinked", provider).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
