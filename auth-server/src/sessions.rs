@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::cache::{CacheKey, LONGEST, Lookup};
+use shared::config::Config;
 use shared::db::{DbError, Tx};
 use shared::ids::{GrantId, SessionId, UserId};
 use shared::revocations::{Kind, revoke};
@@ -34,9 +35,15 @@ pub const ACR_NONE: &str = "0";
 pub const ACR_PASSWORD: &str = "urn:referris:acr:password";
 /// How a sign-in at another provider is named, however it was done there: nobody here vouches for that.
 pub const ACR_UPSTREAM: &str = "urn:referris:acr:upstream";
-/// Every `acr` that a sign-in here can have.
-pub const ACR_VALUES: &[&str] = &[ACR_PASSWORD, ACR_UPSTREAM];
+/// Every `acr` that a sign-in by means of our own can have.
+const ACR_VALUES: &[&str] = &[ACR_PASSWORD];
 pub const AMR_PASSWORD: &str = "pwd";
+
+/// Every `acr` that a sign-in here can have.
+pub fn acr_values(config: &Config) -> Vec<&'static str> {
+    let upstream = (!config.upstream.is_empty()).then_some(ACR_UPSTREAM);
+    ACR_VALUES.iter().copied().chain(upstream).collect()
+}
 
 /// The one thing a session holds.
 const SIGNED_IN: &str = "signed_in";
