@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::cache::{CacheKey, LONGEST, Lookup};
+use shared::config::Config;
 use shared::db::{DbError, Tx};
 use shared::ids::{GrantId, SessionId, UserId};
 use shared::revocations::{Kind, revoke};
@@ -39,10 +40,8 @@ pub const ACR_MFA: &str = "urn:referris:acr:mfa";
 pub const ACR_PHISHING_RESISTANT: &str = "phr";
 /// How a sign-in at another provider is named, however it was done there: nobody here vouches for that.
 pub const ACR_UPSTREAM: &str = "urn:referris:acr:upstream";
-/// Every `acr` that a sign-in here can have.
-pub const ACR_VALUES: &[&str] = &[ACR_PASSWORD, ACR_MFA, ACR_PHISHING_RESISTANT, ACR_UPSTREAM];
-/// Those that compare: each is as good as those before it, and better.
-const ACR_LADDER: &[&str] = &[ACR_PASSWORD, ACR_MFA, ACR_PHISHING_RESISTANT];
+/// Every `acr` that a sign-in by means of our own can have, each of which is as good as those before it and better.
+const ACR_VALUES: &[&str] = &[ACR_PASSWORD, ACR_MFA, ACR_PHISHING_RESISTANT];
 pub const AMR_PASSWORD: &str = "pwd";
 /// A code of an authenticator app, or one that stands in for it.
 pub const AMR_CODE: &str = "otp";
@@ -57,10 +56,16 @@ pub const AMR_PRESENCE: &str = "user";
 /// The first of the kinds of sign-in in `asked` that one of kind `had` is, or exceeds. Who has shown more has shown what
 /// was asked for: a client that wants two factors is content with a passkey, and is told «two factors», which it knows.
 pub fn satisfied<'a>(asked: &'a [String], had: &str) -> Option<&'a str> {
-    let rank = |acr: &str| ACR_LADDER.iter().position(|known| *known == acr);
+    let rank = |acr: &str| ACR_VALUES.iter().position(|known| *known == acr);
     let exact = asked.iter().find(|acr| *acr == had);
     let exceeded = || asked.iter().find(|acr| rank(acr).is_some_and(|asked| rank(had).is_some_and(|had| asked <= had)));
     exact.or_else(exceeded).map(String::as_str)
+}
+
+/// Every `acr` that a sign-in here can have.
+pub fn acr_values(config: &Config) -> Vec<&'static str> {
+    let upstream = (!config.upstream.is_empty()).then_some(ACR_UPSTREAM);
+    ACR_VALUES.iter().copied().chain(upstream).collect()
 }
 
 /// The one thing a session holds.

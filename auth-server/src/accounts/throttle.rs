@@ -17,6 +17,8 @@ use super::known::Known;
 /// How long a count goes on from its first failure.
 const DAY: Duration = Duration::from_secs(86_400);
 
+const SHORTEST_WAIT: Duration = Duration::from_secs(5);
+
 /// The longest wait. Four tries an hour find no password that [`super::check_new_password`] lets through.
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
 
@@ -119,11 +121,11 @@ impl<'a> Throttle<'a> {
     }
 }
 
-/// A second after the last failure that costs nothing, and twice as long after each further one.
+/// After the last failure that costs nothing, and twice as long after each further one.
 fn wait_after(failures: u64, free: u64) -> Duration {
     let doublings = u32::try_from(failures.saturating_sub(free)).unwrap_or(u32::MAX);
-    let seconds = 1u64.checked_shl(doublings).filter(|_| doublings < 63).unwrap_or(u64::MAX);
-    Duration::from_secs(seconds.min(LONGEST_WAIT.as_secs()))
+    // Eight doublings are beyond the longest.
+    (SHORTEST_WAIT * 2u32.pow(doublings.min(8))).min(LONGEST_WAIT)
 }
 
 #[cfg(test)]
@@ -133,7 +135,7 @@ mod tests {
     #[test]
     fn the_wait_doubles_and_has_an_end() {
         let waits: Vec<u64> = (5..17).map(|failures| wait_after(failures, 5).as_secs()).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900, 900]);
         assert_eq!(wait_after(u64::MAX, 5), LONGEST_WAIT);
     }
 }

@@ -7,7 +7,7 @@ use crate::keys::Algorithm;
 use crate::protocol::authorization::openid::prompts;
 use crate::protocol::authorization::response::ResponseMode;
 use crate::protocol::claims::SCOPE_CLAIMS;
-use crate::sessions::ACR_VALUES;
+use crate::sessions::acr_values;
 
 /// Claims about the token and the sign-in rather than the person.
 const OWN_CLAIMS: [&str; 10] = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid"];
@@ -21,7 +21,7 @@ pub fn add(config: &Config, document: &mut Map<String, Value>) {
         // JARM §4
         "authorization_signing_alg_values_supported": Algorithm::NAMES,
         "userinfo_signing_alg_values_supported": Algorithm::NAMES,
-        "acr_values_supported": ACR_VALUES,
+        "acr_values_supported": acr_values(config),
         // `wap` is taken for `page`; nobody should count on it.
         "display_values_supported": ["page", "popup", "touch"],
         "claims_supported": claims,

@@ -247,7 +247,11 @@ impl IdentityToken<'_> {
         )
         .set_auth_time(Some(details.auth_time))
         .set_auth_context_ref(Some(AuthenticationContextClass::new(details.acr.clone())))
-        .set_auth_method_refs(Some(details.amr.iter().cloned().map(AuthenticationMethodReference::new).collect()))
+        .set_auth_method_refs(
+            // Nothing is said of methods that are not known.
+            Some(details.amr.iter().cloned().map(AuthenticationMethodReference::new).collect::<Vec<_>>())
+                .filter(|amr| !amr.is_empty()),
+        )
         .set_nonce(nonce.map(|nonce| Nonce::new(nonce.to_owned())));
         let algorithm = Algorithm::named(&client.metadata.id_token_signed_response_alg).unwrap_or(Algorithm::Rs256);
         let key = state.keys.signing(algorithm, now);

@@ -298,12 +298,8 @@ impl Provider {
             issuer: self.settings.issuer.clone(),
             subject: subject.to_owned(),
             email: text(&names.email),
-            // Some write it as text. Anything else proves nothing.
-            email_verified: match claims.get(&names.email_verified) {
-                Some(Value::Bool(verified)) => *verified,
-                Some(Value::String(verified)) => verified == "true",
-                _ => false,
-            },
+            // A boolean, as Core §5.1 has it. Anything else proves nothing.
+            email_verified: claims.get(&names.email_verified) == Some(&Value::Bool(true)),
             given_name: text(&names.given_name),
             family_name: text(&names.family_name),
         }

@@ -67,10 +67,6 @@ fn signer() -> Signer {
 }
 
 impl Fake {
-    pub async fn start(clock: Clock) -> Self {
-        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), clock)
-    }
-
     /// On a listener of the caller's, who told its address to somebody before.
     pub fn on(listener: TcpListener, clock: Clock) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -319,7 +319,7 @@ settings! {
         /// Sign-ins and password grants a minute.
         signins_per_minute: u64 = "60";
         /// Wrong passwords for one account, from one address or one browser that knows the account, that cost no time.
-        /// From then on each doubles the wait, from a second up to 15 minutes, until a day has passed.
+        /// From then on each doubles the wait, from five seconds up to 15 minutes, until a day has passed.
         failures_without_delay: u64 = "5";
         /// Authorization requests a minute.
         authorizations_per_minute: u64 = "300";

@@ -13,7 +13,7 @@ use crate::locales::Locale;
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::request::Parameters;
 use crate::protocol::{id_token_hint, tokens};
-use crate::sessions::ACR_VALUES;
+use crate::sessions;
 use crate::state::AppState;
 
 /// The values of `prompt` (Core §3.1.2.1, Prompt Create 1.0 §4).
@@ -48,8 +48,9 @@ pub(super) async fn check(
     };
     // `acr_values` are wishes (Core §3.1.2.1): the ID token tells what came of them. An essential claim is none: it can
     // be had, or there is no use in going on.
-    if asked.acr.as_ref().is_some_and(|values| !values.iter().any(|acr| ACR_VALUES.contains(&acr.as_str()))) {
-        let known = ACR_VALUES.join(", ");
+    let acrs = sessions::acr_values(&state.platform.config);
+    if asked.acr.as_ref().is_some_and(|values| !values.iter().any(|acr| acrs.contains(&acr.as_str()))) {
+        let known = acrs.join(", ");
         let description = format!("none of these acr values can be met; there are: {known}");
         return Err(OAuthError::new(Code::UnmetAuthenticationRequirements, description));
     }
@@ -65,7 +66,7 @@ pub(super) async fn check(
         login_hint,
         people: people(state, client, parameters, asked.subjects).await?,
         acr: asked.acr,
-        acr_values: acr_values(client, parameters),
+        acr_values: acr_values(&acrs, client, parameters),
         claims: asked.claims,
         // Only what we have texts in is kept: the rest is a stranger's choice of what we store.
         ui_locales: words(parameters, "ui_locales")
@@ -96,12 +97,12 @@ pub(crate) fn prompt(parameters: &Parameters) -> Result<Vec<String>, OAuthError>
 }
 
 /// The request's, or what the client registered (`default_acr_values`, Registration §2); of both, what there is.
-fn acr_values(client: &Client, parameters: &Parameters) -> Vec<String> {
+fn acr_values(known: &[&str], client: &Client, parameters: &Parameters) -> Vec<String> {
     let mut wished = match parameters.get("acr_values") {
         Some(_) => words(parameters, "acr_values"),
         None => client.metadata.default_acr_values.clone(),
     };
-    wished.retain(|acr| ACR_VALUES.contains(&acr.as_str()));
+    wished.retain(|acr| known.contains(&acr.as_str()));
     wished
 }
 

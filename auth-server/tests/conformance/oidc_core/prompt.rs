@@ -95,6 +95,49 @@ async fn login_and_select_account_ask_who_is_there_however_recent_the_sign_in__o
 }
 
 #[tokio::test]
+async fn who_is_signed_in_is_chosen_with_one_click_and_signs_in_nowhere_again__oidc_core_3_1_2_1() {
+    each_server(&[], |server| async move {
+        let (ann, bob) = (server.person("ann@example.com").await, server.person("bob@example.com").await);
+        let app = server.own_app(|_| {}).await;
+        let mut browser = server.browser();
+        browser.sign_in("ann@example.com").await;
+        let login = browser.get(&app.authorization(&[("prompt", "select_account")])).await.location().to_owned();
+        let choice = browser.get(&login).await.location().to_owned();
+        assert!(choice.starts_with("/choose-account?request="), "{choice}");
+        let page = browser.get(&choice).await;
+        let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));
+        // Opening the way on by hand is no choice; nor is somebody else, who is not signed in.
+        let onward = format!("/oauth/authorize/continue?request={request}");
+        assert!(browser.get(&onward).await.location().starts_with("/login"));
+        let choose = |who: String| [("csrf", csrf.clone()), ("request", request.clone()), ("account", who)];
+        let form = choose(bob.to_string());
+        let form: Vec<(&str, &str)> = form.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let sent = browser.post("/choose-account", &form).await;
+        assert_eq!(sent.location(), format!("/login?request={request}&account={bob}"));
+        assert!(browser.get(&onward).await.location().starts_with("/login"));
+
+        let form = choose(ann.to_string());
+        let form: Vec<(&str, &str)> = form.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        assert_eq!(browser.post("/choose-account", &form).await.location(), onward);
+        let query = browser.get(&onward).await.query();
+        let tokens = app.exchange(&query["code"]).await.json(200);
+        assert_eq!(server.jwt(tokens["id_token"].as_str().unwrap()).await.1["sub"], ann.to_string());
+
+        // Where a sign-in is asked for besides, the choice is none.
+        let both = app.authorization(&[("prompt", "login select_account")]);
+        let login = browser.get(&both).await.location().to_owned();
+        let choice = browser.get(&login).await.location().to_owned();
+        let page = browser.get(&choice).await;
+        let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));
+        let form = [("csrf", &*csrf), ("request", &request), ("account", &ann.to_string())];
+        let onward = browser.post("/choose-account", &form).await.location().to_owned();
+        let login = browser.get(&onward).await.location().to_owned();
+        assert!(browser.get(&login).await.body.contains("type=\"password\""), "{login}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn consent_asks_also_who_consented_before_and_our_own_apps__oidc_core_3_1_2_1() {
     each_server(&[], |server| async move {
         server.person("ann@example.com").await;
