@@ -2,6 +2,7 @@
 //! fields.
 
 mod common;
+pub mod notices;
 pub mod signin;
 pub mod signup;
 pub mod verification;

@@ -6,7 +6,7 @@ use shared::db::DbError;
 use shared::email::Email;
 use shared::fetch_optional;
 use shared::ids::{PendingSignupId, UserId};
-use shared::outbox::Job;
+use shared::outbox::{Job, Notice, SecurityNotice};
 use shared::referrals::code::ReferralCode;
 use shared::referrals::store::active_of;
 use shared::secret::PlainToken;
@@ -37,6 +37,11 @@ impl Outside {
             }
             Job::AlreadyRegistered { user_id, locale } => (self.already_registered(*user_id).await?, locale),
             Job::Invitation { referrer_id, email, locale } => (self.invitation(*referrer_id, email).await?, locale),
+            // The newer release that asked for it knows what to say.
+            Job::SecurityNotice(notice) if notice.what == Notice::Unknown => {
+                return Ok(Outcome::Later { reason: "of a newer release".into(), after: TimeDelta::minutes(1) });
+            }
+            Job::SecurityNotice(notice) => (self.security_notice(notice).await?, &notice.locale),
             Job::CheckEmail { .. } | Job::Enrich { .. } | Job::BackchannelLogout { .. } => {
                 return Ok(Outcome::Done(Finding::Nothing));
             }
@@ -106,6 +111,27 @@ impl Outside {
         let user = users::by_id(&mut conn, user_id).await?;
         let Some(to) = user.and_then(|user| Email::parse(&user.email).ok()) else { return Ok(None) };
         Ok(Some(Prepared { to, occasion: Occasion::AlreadyRegistered, link: self.url("/login") }))
+    }
+
+    async fn security_notice(&self, notice: &SecurityNotice) -> Result<Option<Prepared>, DbError> {
+        let to = match &notice.to {
+            Some(to) => Some(to.clone()),
+            None => {
+                let mut conn = self.platform.db.read().await?;
+                users::by_id(&mut conn, notice.user_id).await?.map(|user| user.email)
+            }
+        };
+        let Some(to) = to.and_then(|to| Email::parse(&to).ok()) else { return Ok(None) };
+        let path = match notice.what {
+            Notice::PasswordChanged => "/forgot-password",
+            Notice::DeletionPlanned => "/login",
+            Notice::AccountDeleted => "/",
+            Notice::NewDevice => "/account/sessions",
+            _ => "/account/security",
+        };
+        let detail = notice.detail.as_deref().and_then(name::presentable);
+        let occasion = Occasion::Security { what: notice.what, at: notice.at, detail };
+        Ok(Some(Prepared { to, occasion, link: self.url(path) }))
     }
 
     /// Not without an active code, not for people who have not proved their address or do not want to be found by it,

@@ -7,6 +7,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 use shared::email::Email;
+use shared::outbox::Notice;
 use uuid::Uuid;
 
 use super::MailError;
@@ -24,6 +25,21 @@ pub enum Occasion {
     /// A member's code for a friend. `name` has passed [`super::name::presentable`]; `code` is absent when only the
     /// link is to carry it.
     Invitation { name: Option<String>, code: Option<String>, expires_at: DateTime<Utc>, unsubscribe: String },
+    /// Something was done to the account. `detail` has passed [`super::name::presentable`].
+    Security { what: Notice, at: DateTime<Utc>, detail: Option<String> },
+}
+
+impl Occasion {
+    /// What its messages are called: `…-subject`, `…-intro`, `…-button`, `…-note`.
+    fn key(&self) -> String {
+        match self {
+            Self::VerifyEmail { .. } => "mail-verify-email".into(),
+            Self::ConfirmSignup { .. } => "mail-confirm-signup".into(),
+            Self::AlreadyRegistered => "mail-already-registered".into(),
+            Self::Invitation { .. } => "mail-invitation".into(),
+            Self::Security { what, .. } => format!("mail-notice-{}", what.name()),
+        }
+    }
 }
 
 /// A mail, said and not yet sent.
@@ -69,11 +85,10 @@ impl Letter {
     /// Says it in `locale`. `site` is the host that the reader knows us by; `link` is where the button leads.
     pub fn new(locale: Locale, occasion: &Occasion, site: &str, link: String) -> Self {
         let site = || ("site", FluentValue::from(site.to_owned()));
-        let (key, name) = match occasion {
-            Occasion::VerifyEmail { .. } => ("mail-verify-email", None),
-            Occasion::ConfirmSignup { .. } => ("mail-confirm-signup", None),
-            Occasion::AlreadyRegistered => ("mail-already-registered", None),
-            Occasion::Invitation { name, .. } => ("mail-invitation", name.as_deref()),
+        let key = occasion.key();
+        let name = match occasion {
+            Occasion::Invitation { name, .. } => name.as_deref(),
+            _ => None,
         };
         let anonymous = matches!(occasion, Occasion::Invitation { name: None, .. });
         let say = |part: &str, named: bool| {
@@ -85,6 +100,10 @@ impl Letter {
                     values.push(("hours", FluentValue::from(*hours)));
                 }
                 Occasion::Invitation { expires_at, .. } => values.push(("day", day(locale, *expires_at).into())),
+                Occasion::Security { at, .. } => {
+                    values.push(("moment", moment(locale, *at).into()));
+                    values.push(("day", day(locale, *at).into()));
+                }
                 Occasion::AlreadyRegistered => {}
             }
             locale.text_with(&format!("{key}-{part}{suffix}"), values)
@@ -97,10 +116,15 @@ impl Letter {
             }
             _ => (None, None),
         };
+        let mut intro = say("intro", true);
+        if let Occasion::Security { detail: Some(detail), .. } = occasion {
+            let detail = locale.text_with("mail-notice-detail", [("detail", FluentValue::from(detail.as_str()))]);
+            intro = format!("{intro} {detail}");
+        }
         Self {
             lang: locale.tag(),
             subject: say("subject", true),
-            intro: say("intro", true),
+            intro,
             code,
             button: say("button", false),
             link,
@@ -171,6 +195,11 @@ fn one_line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(400).collect()
 }
 
+fn moment(locale: Locale, at: DateTime<Utc>) -> String {
+    let time = at.format("%H:%M").to_string();
+    locale.text_with("mail-moment", [("day", day(locale, at).into()), ("time", time.into())])
+}
+
 fn day(locale: Locale, at: DateTime<Utc>) -> String {
     locale.text_with(
         "mail-day",
@@ -189,7 +218,10 @@ mod tests {
     use super::*;
 
     pub(crate) fn occasions() -> Vec<Occasion> {
-        vec![
+        let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let notices =
+            Notice::ALL.iter().map(|&what| Occasion::Security { what, at, detail: Some("Ann’s phone".into()) });
+        let mut occasions = vec![
             Occasion::VerifyEmail { hours: 24 },
             Occasion::ConfirmSignup { hours: 1 },
             Occasion::AlreadyRegistered,
@@ -205,7 +237,9 @@ mod tests {
                 expires_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
                 unsubscribe: "https://id.example.com/unsubscribe?token=abc".into(),
             },
-        ]
+        ];
+        occasions.extend(notices);
+        occasions
     }
 
     fn letters() -> Vec<Letter> {
