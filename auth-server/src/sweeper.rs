@@ -80,6 +80,8 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "browser_sessions" "id_hash" now;
         "pending_signups" "id" now;
         "email_verifications" "token_hash" now;
+        "recovery_requests" "id" now;
+        "email_changes" "id" now;
         "cache_invalidations" "cache_key" now;
         "idempotency_keys" "key_hash" now;
         "pushed_requests" "uri_hash" now;
@@ -87,6 +89,7 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "initial_access_tokens" "token_hash" now;
         "used_proofs" "id_hash" now;
     }
+    total += crate::accounts::deletion::sweep(platform).await?;
     total += sweep_documents(platform).await?;
     total += sweep_registrations(platform).await?;
     loop {

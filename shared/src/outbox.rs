@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Tx};
-use crate::ids::{ClientId, PendingSignupId, SessionId, UserId};
+use crate::ids::{ClientId, EmailChangeId, PendingSignupId, RecoveryId, SessionId, UserId};
 use crate::platform::Platform;
 use crate::{execute, fetch_all};
 
@@ -41,6 +41,19 @@ pub enum Job {
     },
     /// Tell a person what was done to their account, so that they notice what they did not do.
     SecurityNotice(SecurityNotice),
+    /// Mail the link and the code for a forgotten password.
+    ResetPassword { recovery_id: RecoveryId, locale: String },
+    /// Ask one of the two addresses of a change to confirm it.
+    ConfirmEmailChange { email_change_id: EmailChangeId, side: Side, locale: String },
+}
+
+/// One of the two addresses of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The account's address of now.
+    Old,
+    New,
 }
 
 /// What a [`Job::SecurityNotice`] tells.
@@ -130,7 +143,7 @@ impl Job {
             Self::CheckEmail { .. } => "email_check",
             Self::Enrich { .. } => "enrichment",
             Self::BackchannelLogout { .. } => "backchannel_logout",
-            Self::SecurityNotice(_) => ACCOUNT_MAIL,
+            Self::SecurityNotice(_) | Self::ResetPassword { .. } | Self::ConfirmEmailChange { .. } => ACCOUNT_MAIL,
         }
     }
 
@@ -144,6 +157,8 @@ impl Job {
             Self::Invitation { referrer_id, .. } => Some(*referrer_id),
             // A client is told of the end of an account that is gone by then.
             Self::ConfirmSignup { .. } | Self::BackchannelLogout { .. } => None,
+            // What they name goes with the account, and then there is nothing to mail.
+            Self::ResetPassword { .. } | Self::ConfirmEmailChange { .. } => None,
             // Nor does the news that it is gone go with it.
             Self::SecurityNotice(notice) => Some(notice.user_id).filter(|_| notice.what != Notice::AccountDeleted),
         }

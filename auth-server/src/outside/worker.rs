@@ -249,6 +249,8 @@ impl Outside {
             Job::Enrich { user_id } => ("enrich", Some(*user_id)),
             Job::BackchannelLogout { user_id, .. } => ("backchannel_logout", Some(*user_id)),
             Job::SecurityNotice(notice) => (notice.what.name(), Some(notice.user_id)),
+            Job::ResetPassword { .. } => ("reset_password", None),
+            Job::ConfirmEmailChange { .. } => ("confirm_email_change", None),
         };
         let client = match &taken.job {
             Job::BackchannelLogout { client_id, .. } => Some(client_id),

@@ -88,6 +88,9 @@ struct LoginPage<'a> {
     email: Field,
     password: Field,
     signup_link: String,
+    forgot_link: String,
+    /// What went well on the way here.
+    notice: Option<String>,
 }
 
 fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: String) -> LoginPage<'a> {
@@ -107,6 +110,8 @@ fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: St
         email,
         password,
         signup_link: through.link("/signup"),
+        forgot_link: through.link("/forgot-password"),
+        notice: None,
     }
 }
 
@@ -166,6 +171,19 @@ pub async fn submit(
         Err(why) => why,
     };
     refused(&state, page, &through, email, why).await
+}
+
+/// The way in for who has just set a new password. Not in itself: there may be a second factor, and whoever reads the
+/// mailbox has not shown that.
+pub async fn after_reset(state: &AppState, mut page: Page, through: &Through, email: String) -> Response {
+    let client = match through.load(state, &mut page).await {
+        Ok(pending) => pending.map(|p| p.client.name.clone()),
+        Err(response) => return response,
+    };
+    page.at("/login", &[("request", through.request.as_str())]);
+    let mut shown = form(&page, through, client, email);
+    shown.notice = Some(page.t().get("reset-done"));
+    page.render(StatusCode::OK, &shown)
 }
 
 async fn refused(state: &AppState, mut page: Page, through: &Through, email: String, why: SignInError) -> Response {

@@ -7,14 +7,18 @@ mod assets;
 mod consent;
 mod consent_details;
 mod device;
+mod email_change;
 pub mod error;
 pub mod field;
+mod forgot_password;
 pub mod form_post;
 mod home;
 pub mod layout;
 mod login;
 pub mod logout;
 mod place;
+mod reset_password;
+mod sheet;
 mod signing_in;
 mod signup;
 mod texts;
@@ -40,6 +44,9 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/device", get(device::show).post(device::submit))
         .route("/logout", get(logout::show).post(logout::submit))
         .route("/verify-email", get(verify_email::show).post(verify_email::submit))
+        .route("/email-change", get(email_change::show).post(email_change::submit))
+        .route("/forgot-password", get(forgot_password::show).post(forgot_password::submit))
+        .route("/reset-password", get(reset_password::show).post(reset_password::submit))
         .merge(account::router())
         .layer(crate::sessions::layer(state))
         .route("/signup/referral-code", get(signup::check_code))

@@ -3,10 +3,12 @@
 use axum::response::Response;
 use shared::db::DbError;
 use shared::ids::UserId;
+use shared::users;
 use tower_sessions::Session;
+use url::form_urlencoded;
 
 use super::layout::Page;
-use super::logout;
+use super::{account, logout};
 use crate::AppState;
 use crate::accounts::signin::{SignInError, Verified, still_holds};
 use crate::sessions;
@@ -34,7 +36,16 @@ pub async fn finish(
 ) -> Result<Response, SignInError> {
     let (_, left) = sessions::sign_in(session, state, shown.user_id, shown.acr, shown.amr).await?;
     let why = match holds(state, shown).await {
-        Ok(true) => return Ok(logout::onward(state, page, &left, onward)),
+        Ok(true) => {
+            let onward = match planned(state, shown.user_id).await? {
+                false => onward.to_owned(),
+                true => {
+                    let onward = form_urlencoded::Serializer::new(String::new()).append_pair("onward", onward).finish();
+                    format!("{}?{onward}", account::KEEP)
+                }
+            };
+            return Ok(logout::onward(state, page, &left, &onward));
+        }
         Ok(false) => SignInError::Refused,
         Err(error) => SignInError::Db(error),
     };
@@ -42,6 +53,12 @@ pub async fn finish(
         tracing::warn!(%error, "a session that should not have begun is left");
     }
     Err(why)
+}
+
+/// Is the account about to be deleted? Then there is one question first.
+async fn planned(state: &AppState, user: UserId) -> Result<bool, DbError> {
+    let user = users::by_id(&mut state.platform.db.read().await?, user).await?;
+    Ok(user.is_some_and(|user| user.deletion_at.is_some()))
 }
 
 async fn holds(state: &AppState, shown: &Shown<'_>) -> Result<bool, DbError> {

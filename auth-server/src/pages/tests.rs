@@ -1,5 +1,7 @@
 //! Stories of a browser without JavaScript.
 
+mod recovery;
+
 use std::collections::BTreeMap;
 
 use axum::Router;

@@ -228,6 +228,10 @@ settings! {
         email_verification: EmailVerification = "\"optional\"";
         /// How many hours a confirmation link works.
         verification_hours: u64 = "24";
+        /// How many minutes the link and the code for a forgotten password work.
+        recovery_minutes: u64 = "30";
+        /// How many days an account is kept after its owner had it deleted, in case they think better of it. 0: none.
+        deletion_grace_days: u64 = "14";
     }
     /// Password hashing (argon2id, RFC 9106).
     passwords: Passwords {

@@ -7,7 +7,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 use shared::email::Email;
-use shared::outbox::Notice;
+use shared::outbox::{Notice, Side};
 use uuid::Uuid;
 
 use super::MailError;
@@ -27,6 +27,10 @@ pub enum Occasion {
     Invitation { name: Option<String>, code: Option<String>, expires_at: DateTime<Utc>, unsubscribe: String },
     /// Something was done to the account. `detail` has passed [`super::name::presentable`].
     Security { what: Notice, at: DateTime<Utc>, detail: Option<String> },
+    /// A forgotten password.
+    ResetPassword { code: String, minutes: u64 },
+    /// One of the two addresses of a change is to confirm it.
+    EmailChange { side: Side, code: String, hours: u64 },
 }
 
 impl Occasion {
@@ -37,6 +41,9 @@ impl Occasion {
             Self::ConfirmSignup { .. } => "mail-confirm-signup".into(),
             Self::AlreadyRegistered => "mail-already-registered".into(),
             Self::Invitation { .. } => "mail-invitation".into(),
+            Self::ResetPassword { .. } => "mail-reset-password".into(),
+            Self::EmailChange { side: Side::Old, .. } => "mail-email-change-old".into(),
+            Self::EmailChange { side: Side::New, .. } => "mail-email-change-new".into(),
             Self::Security { what, .. } => format!("mail-notice-{}", what.name()),
         }
     }
@@ -49,7 +56,7 @@ pub struct Letter {
     pub lang: &'static str,
     pub subject: String,
     pub intro: String,
-    /// A referral code to be shown large.
+    /// A code to be shown large: a referral code, or one to be typed.
     pub code: Option<String>,
     pub button: String,
     pub link: String,
@@ -96,7 +103,10 @@ impl Letter {
             let mut values = vec![site()];
             values.extend(name.map(|name| ("name", FluentValue::from(name))));
             match occasion {
-                Occasion::VerifyEmail { hours } | Occasion::ConfirmSignup { hours } => {
+                Occasion::ResetPassword { minutes, .. } => values.push(("minutes", FluentValue::from(*minutes))),
+                Occasion::VerifyEmail { hours }
+                | Occasion::ConfirmSignup { hours }
+                | Occasion::EmailChange { hours, .. } => {
                     values.push(("hours", FluentValue::from(*hours)));
                 }
                 Occasion::Invitation { expires_at, .. } => values.push(("day", day(locale, *expires_at).into())),
@@ -114,6 +124,7 @@ impl Letter {
                 let label = locale.text("mail-unsubscribe");
                 (code.clone(), Some(Unsubscribe { why, label, link: unsubscribe.clone() }))
             }
+            Occasion::ResetPassword { code, .. } | Occasion::EmailChange { code, .. } => (Some(code.clone()), None),
             _ => (None, None),
         };
         let mut intro = say("intro", true);
@@ -239,6 +250,10 @@ mod tests {
             },
         ];
         occasions.extend(notices);
+        occasions.push(Occasion::ResetPassword { code: "7K3M-9QXZ".into(), minutes: 30 });
+        for side in [Side::Old, Side::New] {
+            occasions.push(Occasion::EmailChange { side, code: "7K3M-9QXZ".into(), hours: 24 });
+        }
         occasions
     }
 
@@ -264,7 +279,8 @@ mod tests {
             }
             assert!(html.contains("token=Zm9vYmFyYmF6&#38;x=1"), "escaped in HTML: {html}");
             assert!(plain.contains("token=Zm9vYmFyYmF6&x=1"), "and not in text: {plain}");
-            assert!(letter.unsubscribe.is_some() || letter.code.is_none());
+            let typed = letter.code.as_ref().is_some_and(|code| code.contains('-'));
+            assert!(letter.unsubscribe.is_some() || letter.code.is_none() || typed);
             if let Some(folder) = &preview {
                 std::fs::write(folder.join(format!("{number}.html")), html).unwrap();
                 std::fs::write(folder.join(format!("{number}.txt")), plain).unwrap();
