@@ -215,11 +215,13 @@ async fn is_there(platform: &Platform, sid: SessionId) -> Result<bool, DbError> 
 }
 
 /// Is this session still there? Then it stays until the caller's transaction is over: ending it waits for that, and finds
-/// what was granted in it.
+/// what was granted in it. The session of an account that is about to be deleted is good for keeping it, and for nothing
+/// that this is asked for.
 pub async fn hold(tx: &mut Tx, platform: &Platform, sid: SessionId) -> Result<bool, DbError> {
     let held = execute!(
         tx,
-        "UPDATE browser_sessions SET expires_at = expires_at WHERE sid = $1 AND expires_at > $2",
+        "UPDATE browser_sessions SET expires_at = expires_at WHERE sid = $1 AND expires_at > $2 \
+         AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = browser_sessions.user_id AND u.deletion_at IS NOT NULL)",
         sid,
         platform.clock.now()
     )?;
@@ -285,6 +287,46 @@ pub async fn end_all_of(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Re
         revoke(tx, platform, Kind::Grant, &grant.to_string()).await?;
     }
     Ok(())
+}
+
+/// Ends every session of an account but `keep`, and every grant that was not made in that one, in the caller's
+/// transaction: also those that were to outlast their sessions, which whoever else knew the password may have made.
+pub async fn end_others_of(tx: &mut Tx, platform: &Platform, user_id: UserId, keep: SessionId) -> Result<(), DbError> {
+    let others: Vec<(Option<SessionId>,)> = fetch_all!(
+        tx,
+        (Option<SessionId>,),
+        "SELECT sid FROM browser_sessions WHERE user_id = $1 AND sid <> $2",
+        user_id,
+        keep
+    )?;
+    for sid in others.into_iter().filter_map(|(sid,)| sid) {
+        end(tx, platform, sid).await?;
+    }
+    let grants: Vec<(GrantId,)> = fetch_all!(
+        tx,
+        (GrantId,),
+        "UPDATE grants SET revoked_at = $3 WHERE user_id = $1 AND (sid IS NULL OR sid <> $2) AND revoked_at IS NULL \
+         RETURNING id",
+        user_id,
+        keep,
+        platform.clock.now()
+    )?;
+    for (grant,) in grants {
+        revoke(tx, platform, Kind::Grant, &grant.to_string()).await?;
+    }
+    Ok(())
+}
+
+/// Gives the session another key, on a change of privilege: whoever had the key from before has nothing. It stays the
+/// session that it was, of the same time.
+pub async fn rotate(session: &Session, state: &AppState, signed_in: &SignedIn) -> Result<(), DbError> {
+    // Ended meanwhile: it stays ended.
+    if !is_there(&state.platform, signed_in.sid).await? {
+        return Ok(());
+    }
+    session.flush().await.map_err(session_error)?;
+    session.insert(SIGNED_IN, signed_in).await.map_err(session_error)?;
+    session.save().await.map_err(session_error)
 }
 
 fn is_offline(details: &Value) -> bool {

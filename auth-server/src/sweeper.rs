@@ -80,6 +80,8 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "browser_sessions" "id_hash" now;
         "pending_signups" "id" now;
         "email_verifications" "token_hash" now;
+        "recovery_requests" "id" now;
+        "email_changes" "id" now;
         "cache_invalidations" "cache_key" now;
         "idempotency_keys" "key_hash" now;
         "pushed_requests" "uri_hash" now;
@@ -90,6 +92,7 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "unfinished_signins" "key_hash" now;
         "upstream_attempts" "id" now;
     }
+    total += crate::accounts::deletion::sweep(platform).await?;
     total += sweep_documents(platform).await?;
     total += sweep_registrations(platform).await?;
     loop {

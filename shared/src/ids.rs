@@ -54,6 +54,10 @@ uuid_id! {
     ReferralId;
     /// A sign-up that waits for its confirmation.
     PendingSignupId;
+    /// A forgotten password that waits for a new one.
+    RecoveryId;
+    /// A change of an address that waits for its confirmations.
+    EmailChangeId;
 }
 
 /// A client's id. Never a UUID, so that it can not be taken for a user's where `sub` is read.

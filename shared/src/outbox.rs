@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Tx};
-use crate::ids::{ClientId, PendingSignupId, SessionId, UserId};
+use crate::ids::{ClientId, EmailChangeId, PendingSignupId, RecoveryId, SessionId, UserId};
 use crate::platform::Platform;
 use crate::{execute, fetch_all};
 
@@ -39,7 +39,101 @@ pub enum Job {
         #[serde(default)]
         sector: Option<String>,
     },
+    /// Tell a person what was done to their account, so that they notice what they did not do.
+    SecurityNotice(SecurityNotice),
+    /// Mail the link and the code for a forgotten password.
+    ResetPassword { recovery_id: RecoveryId, locale: String },
+    /// Ask one of the two addresses of a change to confirm it.
+    ConfirmEmailChange { email_change_id: EmailChangeId, side: Side, locale: String },
 }
+
+/// One of the two addresses of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The account's address of now.
+    Old,
+    New,
+}
+
+/// What a [`Job::SecurityNotice`] tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityNotice {
+    pub user_id: UserId,
+    pub what: Notice,
+    pub at: DateTime<Utc>,
+    pub locale: String,
+    /// Where to, when not to the account's address of the moment: the address that it had before.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// What exactly: the name of a passkey, a device. Left out of the mail when it could be more than a name.
+    #[serde(default)]
+    pub detail: Option<String>,
+}
+
+/// What was done to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Notice {
+    NewDevice,
+    PasswordChanged,
+    EmailChanged,
+    /// Somebody would like to have the address of this account for theirs.
+    AddressWanted,
+    PasskeyAdded,
+    PasskeyRemoved,
+    TotpAdded,
+    TotpRemoved,
+    RecoveryCodesMade,
+    /// `at` is the day on which the account will be deleted.
+    DeletionPlanned,
+    AccountKept,
+    AccountDeleted,
+    /// Of a newer release, which will tell it.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Notice {
+    /// Those that there are texts for.
+    pub const ALL: &[Self] = &[
+        Self::NewDevice,
+        Self::PasswordChanged,
+        Self::EmailChanged,
+        Self::AddressWanted,
+        Self::PasskeyAdded,
+        Self::PasskeyRemoved,
+        Self::TotpAdded,
+        Self::TotpRemoved,
+        Self::RecoveryCodesMade,
+        Self::DeletionPlanned,
+        Self::AccountKept,
+        Self::AccountDeleted,
+    ];
+
+    /// Its name in texts and in the log, as in the row.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NewDevice => "new-device",
+            Self::PasswordChanged => "password-changed",
+            Self::EmailChanged => "email-changed",
+            Self::AddressWanted => "address-wanted",
+            Self::PasskeyAdded => "passkey-added",
+            Self::PasskeyRemoved => "passkey-removed",
+            Self::TotpAdded => "totp-added",
+            Self::TotpRemoved => "totp-removed",
+            Self::RecoveryCodesMade => "recovery-codes-made",
+            Self::DeletionPlanned => "deletion-planned",
+            Self::AccountKept => "account-kept",
+            Self::AccountDeleted => "account-deleted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The lane of mails that the release before this one knows nothing of: what it does not know it must not take, and a
+/// row that it can't read would spoil its look at all the others.
+pub const ACCOUNT_MAIL: &str = "account_mail";
 
 impl Job {
     fn kind(&self) -> &'static str {
@@ -49,6 +143,7 @@ impl Job {
             Self::CheckEmail { .. } => "email_check",
             Self::Enrich { .. } => "enrichment",
             Self::BackchannelLogout { .. } => "backchannel_logout",
+            Self::SecurityNotice(_) | Self::ResetPassword { .. } | Self::ConfirmEmailChange { .. } => ACCOUNT_MAIL,
         }
     }
 
@@ -62,6 +157,10 @@ impl Job {
             Self::Invitation { referrer_id, .. } => Some(*referrer_id),
             // A client is told of the end of an account that is gone by then.
             Self::ConfirmSignup { .. } | Self::BackchannelLogout { .. } => None,
+            // What they name goes with the account, and then there is nothing to mail.
+            Self::ResetPassword { .. } | Self::ConfirmEmailChange { .. } => None,
+            // Nor does the news that it is gone go with it.
+            Self::SecurityNotice(notice) => Some(notice.user_id).filter(|_| notice.what != Notice::AccountDeleted),
         }
     }
 
@@ -149,7 +248,7 @@ pub async fn take(
     // The outer condition repeats the inner one: of two processes that chose the same rows, the second finds them moved.
     let rows = fetch_all!(
         &mut tx,
-        (Uuid, Json<Job>, i64, DateTime<Utc>),
+        (Uuid, Json<serde_json::Value>, i64, DateTime<Utc>),
         "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $3 \
          WHERE id IN (SELECT id FROM outbox WHERE kind = $1 AND next_attempt_at <= $2 AND expires_at > $2 \
                       ORDER BY next_attempt_at LIMIT $4) \
@@ -161,8 +260,15 @@ pub async fn take(
         limit
     )?;
     tx.commit().await?;
-    let taken = |(id, Json(job), attempts, expires_at)| Taken { id, job, attempts, expires_at };
-    Ok(rows.into_iter().map(taken).collect())
+    let taken = |(id, Json(payload), attempts, expires_at)| match serde_json::from_value(payload) {
+        Ok(job) => Some(Taken { id, job, attempts, expires_at }),
+        // While a newer release is rolled out, its jobs wait for it; once their lease is over, it may take them.
+        Err(error) => {
+            tracing::warn!(%id, %error, kind, "a job of another release is left to it");
+            None
+        }
+    };
+    Ok(rows.into_iter().filter_map(taken).collect())
 }
 
 /// The job is done (or pointless): forget it. Pass the transaction that records its result. `false` when it was gone

@@ -24,6 +24,8 @@ pub struct User {
     pub role: String,
     pub discoverable: bool,
     pub profile: Json<Profile>,
+    /// When the account will be deleted, where its owner wishes that.
+    pub deletion_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -108,7 +110,7 @@ pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>, DbError>
         conn,
         User,
         "SELECT id, email, email_key, email_canonical, email_verified_at, given_name, family_name, locale, role, \
-         discoverable, profile, created_at, updated_at FROM users WHERE id = $1",
+         discoverable, profile, deletion_at, created_at, updated_at FROM users WHERE id = $1",
         id
     )
 }
@@ -119,7 +121,7 @@ pub async fn by_email(conn: &mut Conn, email_key: &str) -> Result<Option<User>, 
         conn,
         User,
         "SELECT id, email, email_key, email_canonical, email_verified_at, given_name, family_name, locale, role, \
-         discoverable, profile, created_at, updated_at FROM users WHERE email_key = $1",
+         discoverable, profile, deletion_at, created_at, updated_at FROM users WHERE email_key = $1",
         email_key
     )
 }

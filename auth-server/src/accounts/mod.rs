@@ -2,13 +2,20 @@
 //! fields.
 
 mod common;
+pub mod deletion;
+pub mod email_change;
+pub mod export;
 pub mod factors;
 pub mod known;
 mod lookalike;
+pub mod notices;
+pub mod password;
+pub mod recovery;
 pub mod signin;
 pub mod signup;
 mod strength;
 mod throttle;
+mod typed_code;
 pub mod upstream;
 pub mod verification;
 
@@ -19,7 +26,7 @@ use shared::email::Email;
 use shared::ids::UserId;
 use shared::problem::FieldError;
 use shared::referrals::cached;
-use shared::referrals::store::{self, Refusal};
+use shared::referrals::store::{self, CodeRow, Refusal};
 use shared::revocations::{Kind, revoke};
 use shared::{Platform, audit, execute};
 
@@ -41,24 +48,30 @@ pub async fn delete(tx: &mut Tx, platform: &Platform, user_id: UserId, why: &'st
     for sub in shared::subjects::all_of(tx, user_id).await? {
         revoke(tx, platform, Kind::User, &sub).await?;
     }
-    if platform.cache.keeps_entries()
-        && let Some(code) = store::active_of(tx, user_id).await?
-    {
-        // The referral API, which may hold the code in its cache, delivers what is queued here within a second.
-        let now = platform.clock.now();
-        for entry in cached::Entry::of(&code) {
-            execute!(
-                tx,
-                "INSERT INTO cache_invalidations (cache_key, created_at, expires_at) VALUES ($1, $2, $3) \
-                 ON CONFLICT (cache_key) DO UPDATE SET created_at = $2, expires_at = $3",
-                entry.to_string(),
-                now,
-                now + INVALIDATION_LIFE
-            )?;
-        }
+    if let Some(code) = store::active_of(tx, user_id).await? {
+        forget_cached(tx, platform, &code).await?;
     }
     audit::record(tx, platform, "account.deleted", Some(user_id), None, serde_json::json!({"why": why})).await?;
     execute!(tx, "DELETE FROM users WHERE id = $1", user_id)?;
+    Ok(())
+}
+
+/// Takes a code out of the cache: the referral API, which may hold it there, delivers what is queued here within a second.
+async fn forget_cached(tx: &mut Tx, platform: &Platform, code: &CodeRow) -> Result<(), DbError> {
+    if !platform.cache.keeps_entries() {
+        return Ok(());
+    }
+    let now = platform.clock.now();
+    for entry in cached::Entry::of(code) {
+        execute!(
+            tx,
+            "INSERT INTO cache_invalidations (cache_key, created_at, expires_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (cache_key) DO UPDATE SET created_at = $2, expires_at = $3",
+            entry.to_string(),
+            now,
+            now + INVALIDATION_LIFE
+        )?;
+    }
     Ok(())
 }
 

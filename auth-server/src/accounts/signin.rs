@@ -208,6 +208,11 @@ pub async fn still_holds(tx: &mut Tx, platform: &Platform, verified: &Verified) 
             platform.clock.now()
         )?,
     };
+    // A deletion that was planned at the same moment waited for this row, or was waited for: nothing is left behind.
+    // A sign-in leads to the question whether to keep it, and grants nothing by itself.
+    if *via == "password_grant" && users::by_id(tx, user.id).await?.is_none_or(|user| user.deletion_at.is_some()) {
+        return Ok(false);
+    }
     if same == 1 {
         audit::record(tx, platform, "signin.succeeded", Some(user.id), None, serde_json::json!({"via": via})).await?;
     }

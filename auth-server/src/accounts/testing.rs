@@ -5,13 +5,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use shared::Platform;
 use shared::db::Conn;
 use shared::http::ClientIp;
-use shared::ids::UserId;
+use shared::ids::{GrantId, SessionId, UserId};
 use shared::referrals::code::ReferralCode;
 use shared::referrals::store::{self, CodeRow};
 use shared::testing::each_store_with;
+use shared::users::User;
 
 use super::signup::{NewAccount, Outcome, sign_up};
 use crate::AppState;
+use crate::clients::{ClientMetadata, NewClient, Origin};
+use crate::protocol::grants::{self, GrantDetails};
+use crate::sessions::{ACR_PASSWORD, SignedIn};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
@@ -63,4 +67,57 @@ pub(crate) async fn code_of(platform: &Platform, referrer: UserId, max_uses: Opt
 pub(crate) async fn count(conn: &mut Conn, sql: &'static str) -> i64 {
     let (count,): (i64,) = shared::fetch_one!(conn, (i64,), sql).unwrap();
     count
+}
+
+/// A browser of `user`, without the browser: its session's row, and who it says is signed in.
+pub(crate) async fn session_of(state: &AppState, user: UserId) -> SignedIn {
+    let platform = &state.platform;
+    let now = platform.clock.now();
+    let signed_in = SignedIn {
+        user_id: user,
+        sid: SessionId::new(&platform.random, &platform.clock),
+        auth_time: now,
+        acr: ACR_PASSWORD.into(),
+        amr: vec![],
+    };
+    let mut tx = platform.db.begin().await.unwrap();
+    shared::execute!(
+        &mut tx,
+        "INSERT INTO browser_sessions (id_hash, user_id, sid, record, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        platform.random.bytes::<32>().to_vec(),
+        user,
+        signed_in.sid,
+        sqlx::types::Json(serde_json::json!({ "signed_in": signed_in })),
+        now,
+        now + chrono::TimeDelta::days(1)
+    )
+    .unwrap();
+    tx.commit().await.unwrap();
+    signed_in
+}
+
+/// The account as it is now.
+pub(crate) async fn user(state: &AppState, id: UserId) -> Option<User> {
+    shared::users::by_id(&mut state.platform.db.read().await.unwrap(), id).await.unwrap()
+}
+
+/// An app of our own, and what `user` granted it in `sid`.
+pub(crate) async fn grant_of(state: &AppState, user: UserId, sid: Option<SessionId>) -> GrantId {
+    let platform = &state.platform;
+    let metadata = ClientMetadata {
+        redirect_uris: vec!["https://app.example/cb".into()],
+        grant_types: vec!["authorization_code".into(), "refresh_token".into()],
+        scopes: vec!["openid".into()],
+        token_endpoint_auth_method: "client_secret_basic".into(),
+        ..ClientMetadata::default()
+    };
+    let client =
+        NewClient { client_id: None, name: "Notes".into(), first_party: true, origin: Origin::Operator, metadata };
+    let (client, _) = crate::clients::create(platform, client).await.unwrap();
+    let mut tx = platform.db.begin().await.unwrap();
+    let details = GrantDetails { scope: vec!["openid".into()], ..GrantDetails::default() };
+    let granted = grants::insert_grant(&mut tx, platform, &client, user, sid, &details).await.unwrap();
+    tx.commit().await.unwrap();
+    granted.id
 }

@@ -293,6 +293,7 @@ pub async fn change(
             body = Problem, content_type = "application/problem+json"),
     )
 )]
+// At once, unlike the account's page: an app that had somebody sign in for this, and was told 204, tells them that it is gone.
 pub async fn delete(State(state): State<AppState>, caller: Caller) -> Result<StatusCode, Failure> {
     may_write(&caller)?;
     let platform = &state.platform;

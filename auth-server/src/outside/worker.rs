@@ -68,6 +68,7 @@ pub(super) enum Finding {
 pub async fn run(outside: Outside, stopped: watch::Receiver<bool>) {
     tokio::join!(
         lane(&outside, "mail", 8, stopped.clone()),
+        lane(&outside, outbox::ACCOUNT_MAIL, 8, stopped.clone()),
         lane(&outside, "email_check", 4, stopped.clone()),
         lane(&outside, "enrichment", 4, stopped.clone()),
         lane(&outside, "backchannel_logout", 8, stopped.clone()),
@@ -247,6 +248,9 @@ impl Outside {
             Job::CheckEmail { user_id } => ("check_email", Some(*user_id)),
             Job::Enrich { user_id } => ("enrich", Some(*user_id)),
             Job::BackchannelLogout { user_id, .. } => ("backchannel_logout", Some(*user_id)),
+            Job::SecurityNotice(notice) => (notice.what.name(), Some(notice.user_id)),
+            Job::ResetPassword { .. } => ("reset_password", None),
+            Job::ConfirmEmailChange { .. } => ("confirm_email_change", None),
         };
         let client = match &taken.job {
             Job::BackchannelLogout { client_id, .. } => Some(client_id),

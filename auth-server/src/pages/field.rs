@@ -20,6 +20,8 @@ pub struct Field {
     pub error: Option<String>,
     /// Takes the focus when the page opens.
     pub focus: bool,
+    /// Made of digits: phones show their keys.
+    pub digits: bool,
     /// What the script needs to ask about while one types: a URL.
     pub check_at: Option<&'static str>,
 }
@@ -37,6 +39,7 @@ impl Field {
             hint: None,
             error: None,
             focus: false,
+            digits: false,
             check_at: None,
         }
     }

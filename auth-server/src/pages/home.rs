@@ -13,7 +13,7 @@ use shared::users::{self, User};
 use tower_sessions::Session;
 
 use super::error;
-use super::layout::Page;
+use super::layout::{Page, see_other};
 use super::texts::Texts;
 use crate::AppState;
 use crate::sessions;
@@ -77,6 +77,7 @@ pub async fn show(State(state): State<AppState>, page: Page, session: Session) -
         return page.render(StatusCode::OK, &WelcomePage { page: &page, t: page.t() });
     };
     match read(&state, signed_in.user_id).await {
+        Ok(Some(account)) if account.user.deletion_at.is_some() => see_other(super::account::KEEP),
         Ok(Some(account)) => {
             let shown = HomePage {
                 page: &page,

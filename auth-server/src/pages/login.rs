@@ -109,6 +109,9 @@ struct LoginPage<'a> {
     /// Where the accounts are that this browser knows, if it does.
     choose_link: Option<String>,
     ways: Ways,
+    forgot_link: String,
+    /// What went well on the way here.
+    notice: Option<String>,
 }
 
 fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: String) -> LoginPage<'a> {
@@ -135,6 +138,8 @@ fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: St
         signup_link: is_open.then(|| through.link("/signup")),
         choose_link: (!page.known().is_empty()).then(|| through.link("/choose-account")),
         ways: Ways::new(page),
+        forgot_link: through.link("/forgot-password"),
+        notice: None,
     }
 }
 
@@ -233,6 +238,19 @@ pub async fn submit(
         Err(why) => why,
     };
     refused(&state, page, &through, email, why).await
+}
+
+/// The way in for who has just set a new password. Not in itself: there may be a second factor, and whoever reads the
+/// mailbox has not shown that.
+pub async fn after_reset(state: &AppState, mut page: Page, through: &Through, email: String) -> Response {
+    let client = match through.load(state, &mut page).await {
+        Ok(pending) => pending.map(|p| p.client.name.clone()),
+        Err(response) => return response,
+    };
+    page.at("/login", &[("request", through.request.as_str())]);
+    let mut shown = form(&page, through, client, email);
+    shown.notice = Some(page.t().get("reset-done"));
+    page.render(StatusCode::OK, &shown)
 }
 
 /// When to try again, in words.

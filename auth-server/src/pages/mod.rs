@@ -8,8 +8,10 @@ mod choose_account;
 mod consent;
 mod consent_details;
 mod device;
+mod email_change;
 pub mod error;
 pub mod field;
+mod forgot_password;
 pub mod form_post;
 mod home;
 pub mod layout;
@@ -17,7 +19,9 @@ mod login;
 pub mod logout;
 mod passkey;
 mod place;
+mod reset_password;
 mod second_factor;
+mod sheet;
 mod signing_in;
 mod signup;
 mod texts;
@@ -51,6 +55,9 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/device", get(device::show).post(device::submit))
         .route("/logout", get(logout::show).post(logout::submit))
         .route("/verify-email", get(verify_email::show).post(verify_email::submit))
+        .route("/email-change", get(email_change::show).post(email_change::submit))
+        .route("/forgot-password", get(forgot_password::show).post(forgot_password::submit))
+        .route("/reset-password", get(reset_password::show).post(reset_password::submit))
         .merge(account::router())
         .layer(crate::sessions::layer(state))
         .route("/signup/referral-code", get(signup::check_code))

@@ -7,10 +7,12 @@ use cookie::{Cookie, SameSite};
 use shared::db::DbError;
 use shared::ids::UserId;
 use shared::secret::PlainToken;
+use shared::users;
 use tower_sessions::Session;
+use url::form_urlencoded;
 
 use super::layout::{Page, cookie_value, see_other};
-use super::logout;
+use super::{account, logout};
 use crate::AppState;
 use crate::accounts::factors;
 use crate::accounts::factors::passkeys::{self, Used};
@@ -107,7 +109,14 @@ pub async fn conclude(
     let (_, left) = sessions::sign_in(session, state, user_id, acr, amr).await?;
     let why = match holds(state, page, user_id, proof).await {
         Ok(true) => {
-            let mut response = logout::onward(state, page, &left, onward);
+            let onward = match planned(state, user_id).await? {
+                false => onward.to_owned(),
+                true => {
+                    let onward = form_urlencoded::Serializer::new(String::new()).append_pair("onward", onward).finish();
+                    format!("{}?{onward}", account::KEEP)
+                }
+            };
+            let mut response = logout::onward(state, page, &left, &onward);
             page.remember(&mut response, &page.known().with(&state.platform, user_id));
             return Ok(response);
         }
@@ -118,6 +127,12 @@ pub async fn conclude(
         tracing::warn!(%error, "a session that should not have begun is left");
     }
     Err(why)
+}
+
+/// Is the account about to be deleted? Then there is one question first.
+async fn planned(state: &AppState, user: UserId) -> Result<bool, DbError> {
+    let user = users::by_id(&mut state.platform.db.read().await?, user).await?;
+    Ok(user.is_some_and(|user| user.deletion_at.is_some()))
 }
 
 async fn asks_for_more(state: &AppState, user_id: UserId) -> Result<bool, DbError> {

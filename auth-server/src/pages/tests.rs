@@ -1,6 +1,7 @@
 //! Stories of a browser without JavaScript.
 
 mod factors;
+mod recovery;
 
 use std::collections::BTreeMap;
 

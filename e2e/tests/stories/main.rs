@@ -27,6 +27,7 @@ mod mutual_tls;
 mod outages;
 mod races;
 mod real_clients;
+mod recovery;
 mod registration;
 mod signup;
 mod step_up;

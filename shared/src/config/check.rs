@@ -269,6 +269,8 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
         ("referrals.max_code_days", config.referrals.max_code_days, 1),
         ("keys.rotation_days", config.keys.rotation_days, 1),
         ("accounts.verification_hours", config.accounts.verification_hours, 1),
+        ("accounts.recovery_minutes", config.accounts.recovery_minutes, 5),
+        ("accounts.deletion_grace_days", config.accounts.deletion_grace_days, 0),
         ("database.max_connections", u64::from(config.database.max_connections), 1),
         ("passwords.parallelism", u64::from(config.passwords.parallelism), 1),
         ("passwords.iterations", u64::from(config.passwords.iterations), 1),

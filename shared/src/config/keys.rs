@@ -245,6 +245,10 @@ settings! {
         terms_url: Option<PublicUrl> = "";
         /// Which terms these are, such as a date: recorded with each agreement. Change it when the terms change.
         terms_version: String = "\"1\"";
+        /// How many minutes the link and the code for a forgotten password work.
+        recovery_minutes: u64 = "30";
+        /// How many days an account is kept after its owner had it deleted, in case they think better of it. 0: none.
+        deletion_grace_days: u64 = "14";
     }
     /// Password hashing (argon2id, RFC 9106).
     passwords: Passwords {

@@ -169,6 +169,9 @@ pub async fn redeem(
         return Ok(Err(refusal));
     }
     let referrer = crate::users::by_id(tx, code.referrer_id).await?;
+    if referrer.as_ref().is_some_and(|referrer| referrer.deletion_at.is_some()) {
+        return Ok(Err(Refusal::Deleted));
+    }
     if referrer.is_some_and(|r| r.email_canonical == newcomer_canonical_email) {
         return Ok(Err(Refusal::SelfReferral));
     }

@@ -5,8 +5,8 @@ use chrono::TimeDelta;
 use shared::db::DbError;
 use shared::email::Email;
 use shared::fetch_optional;
-use shared::ids::{PendingSignupId, UserId};
-use shared::outbox::Job;
+use shared::ids::{EmailChangeId, PendingSignupId, RecoveryId, UserId};
+use shared::outbox::{Job, Notice, SecurityNotice, Side};
 use shared::referrals::code::ReferralCode;
 use shared::referrals::store::active_of;
 use shared::secret::PlainToken;
@@ -14,7 +14,7 @@ use shared::users;
 
 use super::letter::{Letter, Occasion};
 use super::{MailError, name};
-use crate::accounts::verification;
+use crate::accounts::{email_change, recovery, verification};
 use crate::locales::Locale;
 use crate::outside::worker::{Finding, Outcome};
 use crate::outside::{Outside, unsubscribe};
@@ -37,6 +37,15 @@ impl Outside {
             }
             Job::AlreadyRegistered { user_id, locale } => (self.already_registered(*user_id).await?, locale),
             Job::Invitation { referrer_id, email, locale } => (self.invitation(*referrer_id, email).await?, locale),
+            // The newer release that asked for it knows what to say.
+            Job::SecurityNotice(notice) if notice.what == Notice::Unknown => {
+                return Ok(Outcome::Later { reason: "of a newer release".into(), after: TimeDelta::minutes(1) });
+            }
+            Job::ResetPassword { recovery_id, locale } => (self.reset_password(*recovery_id).await?, locale),
+            Job::ConfirmEmailChange { email_change_id, side, locale } => {
+                (self.confirm_email_change(*email_change_id, *side).await?, locale)
+            }
+            Job::SecurityNotice(notice) => (self.security_notice(notice).await?, &notice.locale),
             Job::CheckEmail { .. } | Job::Enrich { .. } | Job::BackchannelLogout { .. } => {
                 return Ok(Outcome::Done(Finding::Nothing));
             }
@@ -106,6 +115,60 @@ impl Outside {
         let user = users::by_id(&mut conn, user_id).await?;
         let Some(to) = user.and_then(|user| Email::parse(&user.email).ok()) else { return Ok(None) };
         Ok(Some(Prepared { to, occasion: Occasion::AlreadyRegistered, link: self.url("/login") }))
+    }
+
+    async fn reset_password(&self, id: RecoveryId) -> Result<Option<Prepared>, DbError> {
+        let platform = &self.platform;
+        let mut tx = platform.db.begin().await?;
+        let Some(minted) = recovery::mint(&mut tx, platform, id).await? else { return Ok(None) };
+        tx.commit().await?;
+        let Ok(to) = Email::parse(&minted.email) else { return Ok(None) };
+        let link = format!("{}?token={}", self.url("/reset-password"), minted.token.reveal());
+        let occasion =
+            Occasion::ResetPassword { code: minted.code, minutes: platform.config.accounts.recovery_minutes };
+        Ok(Some(Prepared { to, occasion, link }))
+    }
+
+    async fn confirm_email_change(&self, id: EmailChangeId, side: Side) -> Result<Option<Prepared>, DbError> {
+        let platform = &self.platform;
+        let mut tx = platform.db.begin().await?;
+        let Some(minted) = email_change::mint(&mut tx, platform, id, side).await? else { return Ok(None) };
+        tx.commit().await?;
+        let Ok(to) = Email::parse(&minted.to) else { return Ok(None) };
+        Ok(Some(match minted.confirmation {
+            // Whoever wants this address is not told that it has an account. Its owner is told that somebody does.
+            None => Prepared {
+                to,
+                occasion: Occasion::Security { what: Notice::AddressWanted, at: platform.clock.now(), detail: None },
+                link: self.url("/account"),
+            },
+            Some((token, code)) => {
+                let link = format!("{}?token={}", self.url("/email-change"), token.reveal());
+                let hours = platform.config.accounts.verification_hours;
+                Prepared { to, occasion: Occasion::EmailChange { side, code, hours }, link }
+            }
+        }))
+    }
+
+    async fn security_notice(&self, notice: &SecurityNotice) -> Result<Option<Prepared>, DbError> {
+        let to = match &notice.to {
+            Some(to) => Some(to.clone()),
+            None => {
+                let mut conn = self.platform.db.read().await?;
+                users::by_id(&mut conn, notice.user_id).await?.map(|user| user.email)
+            }
+        };
+        let Some(to) = to.and_then(|to| Email::parse(&to).ok()) else { return Ok(None) };
+        let path = match notice.what {
+            Notice::PasswordChanged => "/forgot-password",
+            Notice::DeletionPlanned => "/login",
+            Notice::AccountDeleted => "/",
+            Notice::NewDevice => "/account/sessions",
+            _ => "/account/security",
+        };
+        let detail = notice.detail.as_deref().and_then(name::presentable);
+        let occasion = Occasion::Security { what: notice.what, at: notice.at, detail };
+        Ok(Some(Prepared { to, occasion, link: self.url(path) }))
     }
 
     /// Not without an active code, not for people who have not proved their address or do not want to be found by it,

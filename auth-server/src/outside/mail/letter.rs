@@ -7,6 +7,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 use shared::email::Email;
+use shared::outbox::{Notice, Side};
 use uuid::Uuid;
 
 use super::MailError;
@@ -24,6 +25,28 @@ pub enum Occasion {
     /// A member's code for a friend. `name` has passed [`super::name::presentable`]; `code` is absent when only the
     /// link is to carry it.
     Invitation { name: Option<String>, code: Option<String>, expires_at: DateTime<Utc>, unsubscribe: String },
+    /// Something was done to the account. `detail` has passed [`super::name::presentable`].
+    Security { what: Notice, at: DateTime<Utc>, detail: Option<String> },
+    /// A forgotten password.
+    ResetPassword { code: String, minutes: u64 },
+    /// One of the two addresses of a change is to confirm it.
+    EmailChange { side: Side, code: String, hours: u64 },
+}
+
+impl Occasion {
+    /// What its messages are called: `…-subject`, `…-intro`, `…-button`, `…-note`.
+    fn key(&self) -> String {
+        match self {
+            Self::VerifyEmail { .. } => "mail-verify-email".into(),
+            Self::ConfirmSignup { .. } => "mail-confirm-signup".into(),
+            Self::AlreadyRegistered => "mail-already-registered".into(),
+            Self::Invitation { .. } => "mail-invitation".into(),
+            Self::ResetPassword { .. } => "mail-reset-password".into(),
+            Self::EmailChange { side: Side::Old, .. } => "mail-email-change-old".into(),
+            Self::EmailChange { side: Side::New, .. } => "mail-email-change-new".into(),
+            Self::Security { what, .. } => format!("mail-notice-{}", what.name()),
+        }
+    }
 }
 
 /// A mail, said and not yet sent.
@@ -33,7 +56,7 @@ pub struct Letter {
     pub lang: &'static str,
     pub subject: String,
     pub intro: String,
-    /// A referral code to be shown large.
+    /// A code to be shown large: a referral code, or one to be typed.
     pub code: Option<String>,
     pub button: String,
     pub link: String,
@@ -69,11 +92,10 @@ impl Letter {
     /// Says it in `locale`. `site` is the host that the reader knows us by; `link` is where the button leads.
     pub fn new(locale: Locale, occasion: &Occasion, site: &str, link: String) -> Self {
         let site = || ("site", FluentValue::from(site.to_owned()));
-        let (key, name) = match occasion {
-            Occasion::VerifyEmail { .. } => ("mail-verify-email", None),
-            Occasion::ConfirmSignup { .. } => ("mail-confirm-signup", None),
-            Occasion::AlreadyRegistered => ("mail-already-registered", None),
-            Occasion::Invitation { name, .. } => ("mail-invitation", name.as_deref()),
+        let key = occasion.key();
+        let name = match occasion {
+            Occasion::Invitation { name, .. } => name.as_deref(),
+            _ => None,
         };
         let anonymous = matches!(occasion, Occasion::Invitation { name: None, .. });
         let say = |part: &str, named: bool| {
@@ -81,10 +103,17 @@ impl Letter {
             let mut values = vec![site()];
             values.extend(name.map(|name| ("name", FluentValue::from(name))));
             match occasion {
-                Occasion::VerifyEmail { hours } | Occasion::ConfirmSignup { hours } => {
+                Occasion::ResetPassword { minutes, .. } => values.push(("minutes", FluentValue::from(*minutes))),
+                Occasion::VerifyEmail { hours }
+                | Occasion::ConfirmSignup { hours }
+                | Occasion::EmailChange { hours, .. } => {
                     values.push(("hours", FluentValue::from(*hours)));
                 }
                 Occasion::Invitation { expires_at, .. } => values.push(("day", day(locale, *expires_at).into())),
+                Occasion::Security { at, .. } => {
+                    values.push(("moment", moment(locale, *at).into()));
+                    values.push(("day", day(locale, *at).into()));
+                }
                 Occasion::AlreadyRegistered => {}
             }
             locale.text_with(&format!("{key}-{part}{suffix}"), values)
@@ -95,12 +124,18 @@ impl Letter {
                 let label = locale.text("mail-unsubscribe");
                 (code.clone(), Some(Unsubscribe { why, label, link: unsubscribe.clone() }))
             }
+            Occasion::ResetPassword { code, .. } | Occasion::EmailChange { code, .. } => (Some(code.clone()), None),
             _ => (None, None),
         };
+        let mut intro = say("intro", true);
+        if let Occasion::Security { detail: Some(detail), .. } = occasion {
+            let detail = locale.text_with("mail-notice-detail", [("detail", FluentValue::from(detail.as_str()))]);
+            intro = format!("{intro} {detail}");
+        }
         Self {
             lang: locale.tag(),
             subject: say("subject", true),
-            intro: say("intro", true),
+            intro,
             code,
             button: say("button", false),
             link,
@@ -171,6 +206,11 @@ fn one_line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(400).collect()
 }
 
+fn moment(locale: Locale, at: DateTime<Utc>) -> String {
+    let time = at.format("%H:%M").to_string();
+    locale.text_with("mail-moment", [("day", day(locale, at).into()), ("time", time.into())])
+}
+
 fn day(locale: Locale, at: DateTime<Utc>) -> String {
     locale.text_with(
         "mail-day",
@@ -189,7 +229,10 @@ mod tests {
     use super::*;
 
     pub(crate) fn occasions() -> Vec<Occasion> {
-        vec![
+        let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let notices =
+            Notice::ALL.iter().map(|&what| Occasion::Security { what, at, detail: Some("Ann’s phone".into()) });
+        let mut occasions = vec![
             Occasion::VerifyEmail { hours: 24 },
             Occasion::ConfirmSignup { hours: 1 },
             Occasion::AlreadyRegistered,
@@ -205,7 +248,13 @@ mod tests {
                 expires_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
                 unsubscribe: "https://id.example.com/unsubscribe?token=abc".into(),
             },
-        ]
+        ];
+        occasions.extend(notices);
+        occasions.push(Occasion::ResetPassword { code: "7K3M-9QXZ".into(), minutes: 30 });
+        for side in [Side::Old, Side::New] {
+            occasions.push(Occasion::EmailChange { side, code: "7K3M-9QXZ".into(), hours: 24 });
+        }
+        occasions
     }
 
     fn letters() -> Vec<Letter> {
@@ -230,7 +279,8 @@ mod tests {
             }
             assert!(html.contains("token=Zm9vYmFyYmF6&#38;x=1"), "escaped in HTML: {html}");
             assert!(plain.contains("token=Zm9vYmFyYmF6&x=1"), "and not in text: {plain}");
-            assert!(letter.unsubscribe.is_some() || letter.code.is_none());
+            let typed = letter.code.as_ref().is_some_and(|code| code.contains('-'));
+            assert!(letter.unsubscribe.is_some() || letter.code.is_none() || typed);
             if let Some(folder) = &preview {
                 std::fs::write(folder.join(format!("{number}.html")), html).unwrap();
                 std::fs::write(folder.join(format!("{number}.txt")), plain).unwrap();

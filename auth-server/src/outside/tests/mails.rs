@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use shared::email::Email;
 use shared::ids::{PendingSignupId, UserId};
-use shared::outbox::Job;
+use shared::outbox::{Job, Notice, SecurityNotice};
 use shared::referrals::code::ReferralCode;
 use shared::referrals::store;
 use shared::secret::PlainToken;
 use shared::testing::{each_store, each_store_with};
-use shared::{Platform, execute, fetch_optional};
+use shared::{Platform, execute, fetch_all, fetch_optional};
+use uuid::Uuid;
 
 use super::*;
 use crate::outside::unsubscribe;
@@ -377,6 +378,40 @@ async fn an_address_beyond_ascii_is_mailed_to_by_its_ascii_domain() {
         enqueue(&platform, Job::AlreadyRegistered { user_id: user, locale: "ru".into() }).await;
         work(&outside(&platform)).await;
         assert!(last(&platform).contains("To: ann@xn--e1afmkfd.xn--p1ai"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_of_a_newer_release_is_left_to_it_and_spoils_no_other() {
+    each_store(|platform| async move {
+        let ann = account(&platform, "ann@example.com").await;
+        let notice = |what| SecurityNotice {
+            user_id: ann,
+            what,
+            at: platform.clock.now(),
+            locale: "ru".into(),
+            to: None,
+            detail: Some("Телефон Анны".into()),
+        };
+        enqueue(&platform, Job::SecurityNotice(notice(Notice::PasskeyAdded))).await;
+        enqueue(&platform, Job::SecurityNotice(notice(Notice::PasskeyRemoved))).await;
+        enqueue(&platform, Job::SecurityNotice(notice(Notice::TotpAdded))).await;
+        let mut tx = platform.db.begin().await.unwrap();
+        let rows: Vec<(Uuid,)> = fetch_all!(&mut tx, (Uuid,), "SELECT id FROM outbox ORDER BY id").unwrap();
+        for ((id,), payload) in rows.iter().zip([
+            serde_json::json!({"job": "of_next_year", "anything": 1}),
+            serde_json::json!({
+                "job": "security_notice", "user_id": ann, "what": "of-next-year", "at": platform.clock.now(), "locale": "en",
+            }),
+        ]) {
+            execute!(&mut tx, "UPDATE outbox SET payload = $2 WHERE id = $1", id, sqlx::types::Json(payload)).unwrap();
+        }
+        tx.commit().await.unwrap();
+        let outside = outside(&platform);
+        work(&outside).await;
+        assert_eq!(waiting(&platform).await.len(), 2, "the third is done, the others wait for who knows them");
+        assert!(audited(&platform, "outbox.given_up").await.is_empty());
     })
     .await;
 }

@@ -47,7 +47,7 @@ fn outside(platform: &Platform) -> Outside {
 /// Does all due jobs once, one after the other.
 async fn work(outside: &Outside) {
     let platform = &outside.platform;
-    for kind in ["mail", "email_check", "enrichment"] {
+    for kind in ["mail", outbox::ACCOUNT_MAIL, "email_check", "enrichment"] {
         let lease = TimeDelta::seconds(60);
         let taken = outbox::take(&platform.db, kind, platform.clock.now(), lease, 100).await.unwrap();
         for job in taken {

@@ -2,13 +2,17 @@
 //! page.
 
 mod confirm;
+mod data;
+mod delete;
+mod email;
 mod overview;
+mod password;
 mod security;
 mod upstream;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -20,7 +24,9 @@ use url::form_urlencoded;
 use super::error;
 use super::layout::{Page, see_other};
 use super::login::Through;
+use super::sheet::{Sheet, after};
 use crate::AppState;
+use crate::accounts::password::PasswordFailure;
 use crate::sessions::{self, SignedIn};
 
 /// How long after signing in what is sensitive may be changed without showing anew who one is.
@@ -28,6 +34,8 @@ const RECENT: TimeDelta = TimeDelta::minutes(10);
 /// The page about other providers, and the word by which sign-in comes back to it.
 pub const UPSTREAM_PATH: &str = "/account/security/upstream";
 pub const UPSTREAM_WORD: &str = "account-upstream";
+/// Where signing in leads while the account is about to be deleted.
+pub const KEEP: &str = "/account/keep";
 
 /// The pages' routes. They need the layer of sessions.
 pub fn router() -> Router<AppState> {
@@ -37,6 +45,11 @@ pub fn router() -> Router<AppState> {
         .route("/account/confirm/passkey", post(confirm::submit_passkey))
         .merge(security::router())
         .route(UPSTREAM_PATH, get(upstream::show).post(upstream::submit))
+        .route("/account/security/password", get(password::show).post(password::submit))
+        .route("/account/profile/email", get(email::show).post(email::submit))
+        .route("/account/data", get(data::show).post(data::submit))
+        .route("/account/delete", get(delete::show).post(delete::submit))
+        .route(KEEP, get(delete::ask_to_keep).post(delete::submit_keep))
 }
 
 /// A page of the account's, as its navigation names it.
@@ -153,7 +166,8 @@ impl FromRequestParts<AppState> for Account {
             Ok(signed_in) => signed_in,
             Err(error) => return Err(error::database(&page, &error)),
         };
-        let word = if parts.uri.path() == UPSTREAM_PATH { Some(UPSTREAM_WORD) } else { None };
+        let path = parts.uri.path();
+        let word = if path == UPSTREAM_PATH { Some(UPSTREAM_WORD) } else { None };
         let sign_in = || match word {
             Some(word) => see_other(&format!("/login?request={word}")),
             None => see_other(&back_to(&parts.uri).link("/login")),
@@ -161,9 +175,43 @@ impl FromRequestParts<AppState> for Account {
         let signed_in = signed_in.ok_or_else(sign_in)?;
         let read = async { users::by_id(&mut state.platform.db.read().await?, signed_in.user_id).await };
         match read.await {
+            // Until it is kept, there is nothing else to do with it.
+            Ok(Some(user)) if user.deletion_at.is_some() && path != KEEP => Err(see_other(KEEP)),
             Ok(Some(user)) => Ok(Self { page, signed_in, user }),
             Ok(None) => Err(sign_in()),
             Err(error) => Err(error::database(&page, &error)),
         }
+    }
+}
+
+/// The form once more, for who could not show that it is them, or whose new password is not accepted.
+fn refused(account: &Account, mut sheet: Sheet, section: Section, why: PasswordFailure) -> Response {
+    let page = &account.page;
+    let t = page.t();
+    let (status, wait) = match why {
+        PasswordFailure::Wrong => {
+            sheet.blame("current_password", t.get("password-wrong"));
+            (StatusCode::UNPROCESSABLE_ENTITY, None)
+        }
+        PasswordFailure::New(fault) => {
+            sheet.blame("password", t.fault(fault));
+            (StatusCode::UNPROCESSABLE_ENTITY, None)
+        }
+        // There is no password to ask for: a fresh sign-in stands in for it.
+        PasswordFailure::SignInAgain => return see_other(&format!("/login?request={}", Section::Overview.word())),
+        PasswordFailure::Limited(limited) => {
+            sheet.alert = Some(t.get("verify-limited"));
+            (StatusCode::TOO_MANY_REQUESTS, Some(limited.retry_after))
+        }
+        PasswordFailure::Busy(wait) => {
+            sheet.alert = Some(t.get("login-busy"));
+            (StatusCode::SERVICE_UNAVAILABLE, Some(wait))
+        }
+        PasswordFailure::Db(error) => return error::database(page, &error),
+    };
+    let response = sheet.show_in(page, status, section);
+    match wait {
+        Some(wait) => after(response, wait),
+        None => response,
     }
 }

@@ -193,10 +193,11 @@ pub async fn insert_grant(
     if let Some(sector) = &sector {
         subjects::remember(tx, platform, sector, user).await?;
     }
-    execute!(
+    // Nothing is granted in the name of an account that is about to be deleted: as if it were gone.
+    let inserted = execute!(
         tx,
         "INSERT INTO grants (id, user_id, client_id, sid, sector, details, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         SELECT $1, id, $3, $4, $5, $6, $7, $8 FROM users WHERE id = $2 AND deletion_at IS NULL",
         id,
         user,
         &client.client_id,
@@ -206,6 +207,9 @@ pub async fn insert_grant(
         now,
         expires_at
     )?;
+    if inserted == 0 {
+        return Err(DbError::ForeignKeyViolation(sqlx::Error::RowNotFound));
+    }
     Ok(GrantRef { id, sid, expires_at })
 }
 

@@ -1,0 +1,325 @@
+//! Everything that is held about a person, as one JSON document for them. No secrets: of what opens something it says that
+//! it is there and since when. Of other people it says what the referral API says.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use shared::db::{Conn, DbError};
+use shared::email::Email;
+use shared::ids::{CodeId, ReferralId, UserId};
+use shared::referrals::store;
+use shared::users::User;
+use shared::{Platform, fetch_all, fetch_optional};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::outside::{forgotten, unsubscribe};
+
+/// Rows read at once.
+const PAGE: i64 = 500;
+
+/// Tables with rows about people, and where they stand in the document; or why they do not. A test holds the schema to
+/// it.
+#[cfg(test)]
+pub const TABLES: &[(&str, &str)] = &[
+    ("users", "account"),
+    ("password_credentials", "password"),
+    ("email_verifications", "email_verifications"),
+    ("recovery_requests", "recovery_requests"),
+    ("email_changes", "email_changes"),
+    ("email_checks", "email_check"),
+    ("enrichments", "enrichment"),
+    ("browser_sessions", "sessions"),
+    ("consents", "consents"),
+    ("grants", "grants"),
+    ("pairwise_subjects", "subjects"),
+    ("referral_codes", "referral_codes"),
+    ("referrals", "referrals"),
+    ("outbox", "jobs"),
+    ("audit_events", "events"),
+];
+
+/// Writes a JSON object member by member, so that only a page of rows is held besides the text.
+struct Document {
+    text: String,
+    in_list: bool,
+}
+
+impl Document {
+    fn name(&mut self, name: &str) {
+        if self.text.len() > 1 {
+            self.text.push_str(",\n");
+        }
+        self.text.push_str(&format!("{}: ", Value::from(name)));
+    }
+
+    fn member(&mut self, name: &str, value: &Value) {
+        self.name(name);
+        self.text.push_str(&format!("{value:#}"));
+    }
+
+    fn begin_list(&mut self, name: &str) {
+        self.name(name);
+        self.text.push('[');
+        self.in_list = false;
+    }
+
+    fn item(&mut self, value: &Value) {
+        self.text.push_str(if self.in_list { ",\n" } else { "\n" });
+        self.text.push_str(&value.to_string());
+        self.in_list = true;
+    }
+
+    fn end_list(&mut self) {
+        self.text.push(']');
+    }
+
+    fn list(&mut self, name: &str, rows: impl IntoIterator<Item = Value>) {
+        self.begin_list(name);
+        for row in rows {
+            self.item(&row);
+        }
+        self.end_list();
+    }
+}
+
+type Time = DateTime<Utc>;
+
+/// The document about `user`.
+pub async fn export(conn: &mut Conn, platform: &Platform, user: &User) -> Result<String, DbError> {
+    let mut document = Document { text: "{".into(), in_list: false };
+    document.member("made_at", &json!(platform.clock.now()));
+    document.member("account", &account(user));
+    security(conn, &mut document, user.id).await?;
+    found_out(conn, &mut document, platform, user).await?;
+    apps(conn, &mut document, user.id).await?;
+    referrals(conn, &mut document, user.id).await?;
+    let jobs = fetch_all!(
+        conn,
+        (String, Time, Time),
+        "SELECT kind, created_at, expires_at FROM outbox WHERE user_id = $1 ORDER BY created_at LIMIT $2",
+        user.id,
+        PAGE
+    )?;
+    document.list("jobs", jobs.into_iter().map(|(kind, at, until)| json!({"kind": kind, "at": at, "until": until})));
+    events(conn, &mut document, user.id).await?;
+    document.text.push_str("\n}\n");
+    Ok(document.text)
+}
+
+fn account(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "email": user.email,
+        "email_verified_at": user.email_verified_at,
+        "given_name": user.given_name,
+        "family_name": user.family_name,
+        "locale": user.locale,
+        "role": user.role,
+        "discoverable": user.discoverable,
+        "profile": user.profile.0,
+        "deletion_at": user.deletion_at,
+        "created_at": user.created_at,
+        "updated_at": user.updated_at,
+    })
+}
+
+async fn security(conn: &mut Conn, document: &mut Document, user: UserId) -> Result<(), DbError> {
+    let password: Option<(Time,)> =
+        fetch_optional!(conn, (Time,), "SELECT updated_at FROM password_credentials WHERE user_id = $1", user)?;
+    document.member("password", &json!(password.map(|(at,)| json!({"changed_at": at}))));
+    let sessions = fetch_all!(
+        conn,
+        (Option<Uuid>, Json<Value>, Time, Time),
+        "SELECT sid, record, created_at, expires_at FROM browser_sessions WHERE user_id = $1 ORDER BY created_at",
+        user
+    )?;
+    document.list(
+        "sessions",
+        sessions.into_iter().map(|(sid, Json(record), at, until)| {
+            json!({"sid": sid, "sign_in": record.get("signed_in"), "at": at, "until": until})
+        }),
+    );
+    let links = |rows: Vec<(Time, Time, Option<Time>)>| {
+        rows.into_iter().map(|(at, until, used)| json!({"at": at, "until": until, "used_at": used}))
+    };
+    let verifications = fetch_all!(
+        conn,
+        (Time, Time, Option<Time>),
+        "SELECT created_at, expires_at, consumed_at FROM email_verifications WHERE user_id = $1 ORDER BY created_at",
+        user
+    )?;
+    document.list("email_verifications", links(verifications));
+    let recoveries = fetch_all!(
+        conn,
+        (Time, Time, Option<Time>),
+        "SELECT created_at, expires_at, consumed_at FROM recovery_requests WHERE user_id = $1 ORDER BY created_at",
+        user
+    )?;
+    document.list("recovery_requests", links(recoveries));
+    let changes = fetch_all!(
+        conn,
+        (String, Time, Time, Option<Time>),
+        "SELECT new_email, created_at, expires_at, consumed_at FROM email_changes WHERE user_id = $1 \
+         ORDER BY created_at",
+        user
+    )?;
+    document.list(
+        "email_changes",
+        changes
+            .into_iter()
+            .map(|(to, at, until, over)| json!({"new_email": to, "at": at, "until": until, "over_at": over})),
+    );
+    Ok(())
+}
+
+async fn found_out(conn: &mut Conn, document: &mut Document, platform: &Platform, user: &User) -> Result<(), DbError> {
+    let check = fetch_optional!(
+        conn,
+        (String, String, Option<i64>, bool, Json<Value>, Time),
+        "SELECT source, status, score, flagged, answer, checked_at FROM email_checks WHERE user_id = $1",
+        user.id
+    )?;
+    let check = check.map(|(source, status, score, flagged, Json(answer), at)| {
+        json!({"source": source, "status": status, "score": score, "flagged": flagged, "answer": answer, "at": at})
+    });
+    document.member("email_check", &json!(check));
+    // Who has not proved the address may have typed a stranger's, about whom they learn nothing here.
+    let enrichment = fetch_optional!(
+        conn,
+        (String, String, Json<Value>, Time),
+        "SELECT source, status, answer, fetched_at FROM enrichments WHERE user_id = $1",
+        user.id
+    )?
+    .filter(|_| user.email_verified_at.is_some());
+    let enrichment = enrichment.map(
+        |(source, status, Json(answer), at)| json!({"source": source, "status": status, "answer": answer, "at": at}),
+    );
+    document.member("enrichment", &json!(enrichment));
+    let no_invitations = match Email::parse(&user.email).ok().filter(|_| user.email_verified_at.is_some()) {
+        Some(email) => Some(unsubscribe::has_objected(conn, &unsubscribe::hash(platform, &email)).await?),
+        None => None,
+    };
+    let no_lookups = forgotten::contains(conn, platform, &user.email_key).await?;
+    document.member("objections", &json!({"invitations": no_invitations, "lookups": no_lookups}));
+    Ok(())
+}
+
+async fn apps(conn: &mut Conn, document: &mut Document, user: UserId) -> Result<(), DbError> {
+    let consents = fetch_all!(
+        conn,
+        (String, String, Json<Value>, Time),
+        "SELECT c.client_id, c.name, k.consent, k.granted_at FROM consents k JOIN clients c ON c.client_id = k.client_id \
+         WHERE k.user_id = $1 ORDER BY k.granted_at",
+        user
+    )?;
+    document.list(
+        "consents",
+        consents.into_iter().map(
+            |(client, name, Json(consent), at)| json!({"client_id": client, "app": name, "consent": consent, "at": at}),
+        ),
+    );
+    document.begin_list("grants");
+    let mut after = Uuid::nil();
+    loop {
+        type Row = (Uuid, String, Json<Value>, Time, Time, Option<Time>);
+        let rows: Vec<Row> = fetch_all!(
+            conn,
+            Row,
+            "SELECT id, client_id, details, created_at, expires_at, revoked_at FROM grants \
+             WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+            user,
+            after,
+            PAGE
+        )?;
+        let Some(last) = rows.last() else { break };
+        after = last.0;
+        for (id, client, Json(details), at, until, revoked) in rows {
+            document.item(&json!({
+                "id": id, "client_id": client, "details": details, "at": at, "until": until, "revoked_at": revoked,
+            }));
+        }
+    }
+    document.end_list();
+    let subjects = fetch_all!(
+        conn,
+        (String, String, Time),
+        "SELECT sub, sector, created_at FROM pairwise_subjects WHERE user_id = $1 ORDER BY created_at",
+        user
+    )?;
+    document
+        .list("subjects", subjects.into_iter().map(|(sub, at, since)| json!({"sub": sub, "at": at, "since": since})));
+    Ok(())
+}
+
+async fn referrals(conn: &mut Conn, document: &mut Document, user: UserId) -> Result<(), DbError> {
+    document.begin_list("referral_codes");
+    let mut before: Option<CodeId> = None;
+    loop {
+        let rows = store::page_of(conn, user, before, PAGE).await?;
+        let Some(last) = rows.last() else { break };
+        before = Some(last.id);
+        for row in rows {
+            document.item(&json!({
+                "code": row.code, "status": row.status, "created_at": row.created_at, "expires_at": row.expires_at,
+                "max_uses": row.max_uses, "uses": row.uses,
+            }));
+        }
+    }
+    document.end_list();
+    document.begin_list("referrals");
+    let mut before: Option<ReferralId> = None;
+    loop {
+        let rows = store::referrals_of(conn, user, None, before, PAGE).await?;
+        let Some(last) = rows.last() else { break };
+        before = Some(last.id);
+        for row in rows {
+            let name: Vec<String> = [row.given_name, row.family_name].into_iter().flatten().collect();
+            document.item(&json!({
+                "status": row.status, "code": row.code, "created_at": row.created_at, "updated_at": row.updated_at,
+                "display_name": name.join(" "), "email": row.email.as_deref().map(Email::masked),
+            }));
+        }
+    }
+    document.end_list();
+    let referred_by = fetch_optional!(
+        conn,
+        (Option<String>, Option<String>, String, Time),
+        "SELECT u.given_name, u.family_name, r.status, r.created_at FROM referrals r JOIN users u ON u.id = r.referrer_id \
+         WHERE r.referral_user_id = $1",
+        user
+    )?;
+    let referred_by = referred_by.map(|(given, family, status, at)| {
+        let name: Vec<String> = [given, family].into_iter().flatten().collect();
+        json!({"display_name": name.join(" "), "status": status, "at": at})
+    });
+    document.member("referred_by", &json!(referred_by));
+    Ok(())
+}
+
+async fn events(conn: &mut Conn, document: &mut Document, user: UserId) -> Result<(), DbError> {
+    document.begin_list("events");
+    let mut after = Uuid::nil();
+    loop {
+        type Row = (Uuid, String, Option<String>, Json<Value>, Time);
+        let rows: Vec<Row> = fetch_all!(
+            conn,
+            Row,
+            "SELECT id, kind, client_id, details, created_at FROM audit_events WHERE user_id = $1 AND id > $2 \
+             ORDER BY id LIMIT $3",
+            user,
+            after,
+            PAGE
+        )?;
+        let Some(last) = rows.last() else { break };
+        after = last.0;
+        for (_, kind, client, Json(details), at) in rows {
+            document.item(&json!({"kind": kind, "client_id": client, "details": details, "at": at}));
+        }
+    }
+    document.end_list();
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod tests;

@@ -1,0 +1,31 @@
+//! Mails that tell people what was done to their accounts.
+
+use shared::Platform;
+use shared::db::{DbError, Tx};
+use shared::outbox::{self, Job, Notice, SecurityNotice};
+use shared::users::User;
+
+/// Has `user` told, in their language and at the address they have once the caller's transaction is over.
+pub async fn tell(tx: &mut Tx, platform: &Platform, user: &User, what: Notice) -> Result<(), DbError> {
+    tell_with(tx, platform, user, what, |_| {}).await
+}
+
+/// The same, with something in it changed: another address, another time, a detail.
+pub async fn tell_with(
+    tx: &mut Tx,
+    platform: &Platform,
+    user: &User,
+    what: Notice,
+    change: impl FnOnce(&mut SecurityNotice),
+) -> Result<(), DbError> {
+    let mut notice = SecurityNotice {
+        user_id: user.id,
+        what,
+        at: platform.clock.now(),
+        locale: user.locale.clone().unwrap_or_else(|| "en".into()),
+        to: None,
+        detail: None,
+    };
+    change(&mut notice);
+    outbox::enqueue(tx, platform, &Job::SecurityNotice(notice)).await
+}
