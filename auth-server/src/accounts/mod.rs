@@ -6,21 +6,17 @@ pub mod signin;
 pub mod signup;
 pub mod verification;
 
-use chrono::TimeDelta;
 use shared::config::Config;
 use shared::db::{DbError, Tx};
 use shared::email::Email;
 use shared::ids::UserId;
 use shared::problem::FieldError;
-use shared::referrals::cached;
+use shared::referrals::deletion;
 use shared::referrals::store::{self, Refusal};
 use shared::revocations::{Kind, revoke};
 use shared::{Platform, audit, execute};
 
 use crate::printable::is_deceptive;
-
-/// Longer than any entry of the cache may live that was read before a deletion.
-const INVALIDATION_LIFE: TimeDelta = TimeDelta::seconds(150);
 
 /// The longest given or family name, in characters.
 pub const MAX_NAME: usize = 64;
@@ -32,21 +28,9 @@ pub async fn delete(tx: &mut Tx, platform: &Platform, user_id: UserId, why: &'st
     for sub in shared::subjects::all_of(tx, user_id).await? {
         revoke(tx, platform, Kind::User, &sub).await?;
     }
-    if platform.cache.keeps_entries()
-        && let Some(code) = store::active_of(tx, user_id).await?
-    {
+    if let Some(code) = store::active_of(tx, user_id).await? {
         // The referral API, which may hold the code in its cache, delivers what is queued here within a second.
-        let now = platform.clock.now();
-        for entry in cached::Entry::of(&code) {
-            execute!(
-                tx,
-                "INSERT INTO cache_invalidations (cache_key, created_at, expires_at) VALUES ($1, $2, $3) \
-                 ON CONFLICT (cache_key) DO UPDATE SET created_at = $2, expires_at = $3",
-                entry.to_string(),
-                now,
-                now + INVALIDATION_LIFE
-            )?;
-        }
+        deletion::queue(tx, platform, &code).await?;
     }
     audit::record(tx, platform, "account.deleted", Some(user_id), None, serde_json::json!({"why": why})).await?;
     execute!(tx, "DELETE FROM users WHERE id = $1", user_id)?;

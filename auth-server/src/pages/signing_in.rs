@@ -32,7 +32,8 @@ pub async fn finish(
     shown: &Shown<'_>,
     onward: &str,
 ) -> Result<Response, SignInError> {
-    let (_, left) = sessions::sign_in(session, state, shown.user_id, shown.acr, shown.amr).await?;
+    let (signed_in, left) = sessions::sign_in(session, state, shown.user_id, shown.acr, shown.amr).await?;
+    sessions::devices::note(state, signed_in.sid, page.user_agent()).await;
     let why = match holds(state, shown).await {
         Ok(true) => return Ok(logout::onward(state, page, &left, onward)),
         Ok(false) => SignInError::Refused,

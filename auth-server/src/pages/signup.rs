@@ -240,7 +240,10 @@ pub async fn submit(
     match sign_up(&state, account, &ip).await {
         Ok(Outcome::Created { id, .. }) => {
             match sessions::sign_in(&session, &state, id, ACR_PASSWORD, &[AMR_PASSWORD]).await {
-                Ok((_, left)) => logout::onward(&state, &page, &left, &through.onward()),
+                Ok((signed_in, left)) => {
+                    sessions::devices::note(&state, signed_in.sid, page.user_agent()).await;
+                    logout::onward(&state, &page, &left, &through.onward())
+                }
                 // The account is there; signing in is all that is left to do.
                 Err(error) => error::database(&page, &error),
             }

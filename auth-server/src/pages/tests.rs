@@ -13,33 +13,34 @@ use crate::accounts::testing::{PASSWORD, code_of, each_state, person};
 use crate::clients::{ClientMetadata, NewClient, Origin};
 
 /// Keeps cookies and follows nothing by itself.
-struct Browser {
+pub(super) struct Browser {
     router: Router,
     cookies: BTreeMap<String, String>,
-    language: &'static str,
+    pub language: &'static str,
+    pub user_agent: &'static str,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
 }
 
 impl Answer {
-    fn location(&self) -> &str {
+    pub fn location(&self) -> &str {
         self.headers[header::LOCATION].to_str().unwrap()
     }
 
     /// The value of a hidden field.
-    fn hidden(&self, name: &str) -> String {
+    pub fn hidden(&self, name: &str) -> String {
         let after = self.body.split(&format!("name=\"{name}\" value=\"")).nth(1).expect(name);
         after.split('"').next().unwrap().to_owned()
     }
 }
 
 impl Browser {
-    fn new(state: &AppState) -> Self {
-        Self { router: crate::router(state.clone()), cookies: BTreeMap::new(), language: "en" }
+    pub fn new(state: &AppState) -> Self {
+        Self { router: crate::router(state.clone()), cookies: BTreeMap::new(), language: "en", user_agent: "" }
     }
 
     async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
@@ -47,7 +48,8 @@ impl Browser {
         let request = request
             .header(header::COOKIE, cookies.join("; "))
             .header(header::ACCEPT, "text/html")
-            .header(header::ACCEPT_LANGUAGE, self.language);
+            .header(header::ACCEPT_LANGUAGE, self.language)
+            .header(header::USER_AGENT, self.user_agent);
         let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         for line in response.headers().get_all(header::SET_COOKIE) {
             let line = line.to_str().unwrap();
@@ -63,17 +65,17 @@ impl Browser {
         Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    pub async fn get(&mut self, path: &str) -> Answer {
         self.send(Request::get(path), Body::empty()).await
     }
 
-    async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
+    pub async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         self.send(request, Body::from(body)).await
     }
 
-    async fn sign_in(&mut self, email: &str) -> Answer {
+    pub async fn sign_in(&mut self, email: &str) -> Answer {
         let csrf = self.get("/login").await.hidden("csrf");
         self.post("/login", &[("csrf", &csrf), ("email", email), ("password", PASSWORD)]).await
     }
@@ -107,7 +109,8 @@ async fn a_friend_follows_a_referral_link_and_signs_up() {
         let good = [&form[..], &[("password", PASSWORD), ("referral_code", &code.code)]].concat();
         let done = ann.post("/signup", &good).await;
         assert_eq!((done.status, done.location()), (StatusCode::SEE_OTHER, "/"));
-        let home = ann.get("/").await;
+        assert_eq!(ann.get("/").await.location(), "/account");
+        let home = ann.get("/account").await;
         assert!(home.body.contains("ann@example.com"));
 
         let mut twin = Browser::new(&state);

@@ -238,7 +238,7 @@ impl Browser {
     }
 
     /// Waits until `css` selects nothing any more.
-    async fn gone(&self, css: &str) {
+    pub async fn gone(&self, css: &str) {
         let script = "return document.querySelector(arguments[0]) === null && document.readyState === 'complete'";
         let gone = async {
             while self.client.execute(script, vec![css.into()]).await.ok() != Some(true.into()) {
