@@ -165,6 +165,13 @@ mod tests {
                 }
             }
         }
+        for key in known.iter().filter(|key| key.starts_with("mail-")) {
+            // A letter's parts are named by its occasion.
+            let whole = key.trim_end_matches("-anonymous");
+            let parts = ["-subject", "-intro", "-button", "-note", "-why"];
+            let occasion = parts.iter().find_map(|part| whole.strip_suffix(part)).unwrap_or(whole);
+            assert!(text.contains(&format!("\"{occasion}\"")), "no letter says {key}");
+        }
         for key in known.iter().filter(|key| !key.starts_with("mail-")) {
             let put_together = key.starts_with("scope-") || key.starts_with("activity-");
             assert!(put_together || text.contains(&format!("\"{key}\"")), "nobody asks for {key}");

@@ -30,6 +30,19 @@ const LOOKS: [Look; 4] = [
 /// Routes of the pages' router that answer with something else than a page.
 const NO_PAGES: &[&str] = &["/assets/{name}", "/signup/referral-code"];
 
+/// The pages in the gallery.
+const PAINTED: &[&str] = &[
+    "login",
+    "signup",
+    "consent",
+    "account",
+    "account-profile",
+    "account-sessions",
+    "account-apps",
+    "account-activity",
+    "account-referrals",
+];
+
 /// Routes of the pages that a GET opens, read from the code.
 fn routes() -> BTreeSet<String> {
     let mut folders = vec![root().join("auth-server/src/pages")];
@@ -88,6 +101,7 @@ impl Walk<'_> {
         assert!(!title.trim().is_empty() && !title.trim().starts_with('·'), "{url} has no title");
         match self.task {
             Task::Check(_) => self.check(name, &url).await,
+            Task::Picture(_) if !PAINTED.contains(&name) => {}
             Task::Picture(folder) => {
                 let look = self.look;
                 let file = folder.join(format!("{name}-{}-{}-{}.webp", look.language, look.theme, look.screen));
@@ -136,7 +150,6 @@ impl Walk<'_> {
         self.sends("form[action='/signup']").await;
         self.browser.find("[aria-invalid=true]").await;
         self.here("signup-faults").await;
-        self.page("device", "/device").await;
         self.page("verify", &ann.link).await;
         self.page("verify-dead", "/verify-email?token=x").await;
         self.page("unsubscribe", &ann.unsubscribe).await;
@@ -173,6 +186,11 @@ impl Walk<'_> {
         self.browser.goto(app.authorization("openid profile referral-codes:write").url.as_str()).await;
         self.browser.find("button[name=decision][value=allow]").await;
         self.here("consent").await;
+        self.page("device", "/device").await;
+        self.browser.fill("user_code", "ZZZZ-ZZZZ").await;
+        self.sends("form[action='/device']").await;
+        self.browser.find(".alert, [aria-invalid=true]").await;
+        self.here("device-unknown").await;
         self.page("logout", "/logout").await;
     }
 }
@@ -226,8 +244,8 @@ async fn no_page_keeps_anybody_out(world: World) {
             faults: vec![],
         };
         walk.goes(&ann, &app).await;
-        let left: Vec<_> = routes().into_iter().filter(|route| !walk.walked.contains(route)).collect();
-        assert!(left.is_empty(), "the walk does not come to {left:?}");
+        let left = routes().into_iter().filter(|route| !walk.walked.contains(route));
+        faults.extend(left.map(|route| format!("the walk does not come to {route}")));
         faults.extend(walk.faults);
     }
     browser.client.close().await.unwrap();

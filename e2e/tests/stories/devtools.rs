@@ -67,7 +67,7 @@ impl Browser {
             height = u32::try_from(full.as_u64().unwrap_or_default()).unwrap_or(height).clamp(height, 4000);
         }
         let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
-        let wanted = json!({ "format": "webp", "quality": 82, "clip": clip, "captureBeyondViewport": true });
+        let wanted = json!({ "format": "webp", "quality": 72, "clip": clip, "captureBeyondViewport": true });
         let answer = self.devtools("Page.captureScreenshot", wanted).await;
         let data = answer["data"].as_str().expect("a picture");
         base64::engine::general_purpose::STANDARD.decode(data).expect("base64")

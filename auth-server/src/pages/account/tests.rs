@@ -130,24 +130,24 @@ async fn one_ends_ones_own_sessions_and_nobody_elses() {
 
         // Neither another's, nor one's own by this way, nor nonsense.
         let made_up = SessionId::new(&state.platform.random, &state.platform.clock).to_string();
-        let stolen = send(&mut bob, "/account/sessions", "/account/sessions", &[("session", &of_phone)]).await;
+        let stolen = send(&mut bob, "/account/profile", "/account/sessions", &[("session", &of_phone)]).await;
         assert_eq!(stolen.status, 404);
         for sid in [&*of_laptop, &*made_up, "", "' OR 1=1"] {
-            let answer = send(&mut laptop, "/account/sessions", "/account/sessions", &[("session", sid)]).await;
+            let answer = send(&mut laptop, "/account/profile", "/account/sessions", &[("session", sid)]).await;
             assert_eq!(answer.status, 404, "{sid}");
         }
         assert_eq!(phone.get("/account").await.status, 200);
 
-        let done = send(&mut laptop, "/account/sessions", "/account/sessions", &[("session", &of_phone)]).await;
+        let done = send(&mut laptop, "/account/profile", "/account/sessions", &[("session", &of_phone)]).await;
         assert_eq!(done.location(), "/account/sessions?done=one");
         assert!(laptop.get(done.location()).await.body.contains("That browser is signed out."));
         assert_eq!(phone.get("/account").await.status, 303);
         // Over is over.
-        let again = send(&mut laptop, "/account/sessions", "/account/sessions", &[("session", &of_phone)]).await;
+        let again = send(&mut laptop, "/account/profile", "/account/sessions", &[("session", &of_phone)]).await;
         assert_eq!(again.status, 404);
 
         let mut phone = signed_in(&state, "ann@example.com", SAFARI).await;
-        let done = send(&mut laptop, "/account/sessions", "/account/sessions", &[("session", "others")]).await;
+        let done = send(&mut laptop, "/account/profile", "/account/sessions", &[("session", "others")]).await;
         assert_eq!(done.location(), "/account/sessions?done=others");
         assert_eq!(phone.get("/account").await.status, 303);
         assert_eq!(laptop.get("/account").await.status, 200);
