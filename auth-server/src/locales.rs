@@ -47,6 +47,11 @@ impl Locale {
         LOCALES.lookup(&self.language(), id)
     }
 
+    /// Is there a text `id`?
+    pub fn knows(self, id: &str) -> bool {
+        LOCALES.try_lookup(&self.language(), id).is_some()
+    }
+
     /// The text `id` with values filled in.
     pub fn text_with<'a>(self, id: &str, values: impl IntoIterator<Item = (&'static str, FluentValue<'a>)>) -> String {
         let values: HashMap<Cow<'static, str>, FluentValue<'a>> =

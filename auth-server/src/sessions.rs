@@ -1,6 +1,8 @@
 //! Browser sessions: who is signed in here. Only sign-in makes one; a visitor without it leaves no row. The database is
 //! the truth, the cache stands in front of it, and the session's key is stored nowhere, only its hash.
 
+pub mod apps;
+pub mod devices;
 mod relying_parties;
 
 use std::collections::HashMap;

@@ -4,24 +4,20 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use shared::db::{Db, DbError, Tx};
+use chrono::{DateTime, Utc};
+use shared::db::{DbError, Tx};
 use shared::ids::UserId;
 use shared::platform::every;
 use shared::referrals::cached::{self, Entry};
 use shared::referrals::code::CodeKey;
+use shared::referrals::deletion::{self, TRUST, deliver, forget};
 use shared::referrals::store::{self, CodeRow};
-use shared::{Platform, execute, fetch_all};
+use shared::{Platform, fetch_all};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How often the queue of undelivered invalidations is read.
 const POLL: Duration = Duration::from_secs(1);
-/// How long after a look at the queue the cache may be believed.
-const TRUST: TimeDelta = TimeDelta::seconds(2);
-/// After that, an undelivered invalidation is pointless: the last request that could have filled the cache with the
-/// deleted code is over (30 s), and so is the life of what it filled in (60 s).
-const POINTLESS_AFTER: TimeDelta = TimeDelta::seconds(150);
 
 /// Codes by code and by referrer. Clones share what they know of the queue.
 #[derive(Clone)]
@@ -86,39 +82,18 @@ impl CodeCache {
     /// Queues the invalidation of a code's entries, in the transaction that deletes the code; [`CodeCache::deliver`]
     /// wants to know when.
     pub async fn queue(&self, tx: &mut Tx, row: &CodeRow) -> Result<DateTime<Utc>, DbError> {
-        let now = self.0.platform.clock.now();
-        if !self.0.platform.cache.keeps_entries() {
-            return Ok(now);
-        }
-        for entry in Entry::of(row) {
-            execute!(
-                tx,
-                "INSERT INTO cache_invalidations (cache_key, created_at, expires_at) VALUES ($1, $2, $3) \
-                 ON CONFLICT (cache_key) DO UPDATE SET created_at = $2, expires_at = $3",
-                entry.to_string(),
-                now,
-                now + POINTLESS_AFTER
-            )?;
-        }
-        Ok(now)
+        deletion::queue(tx, &self.0.platform, row).await
     }
 
     /// Delivers what [`CodeCache::queue`] queued, after the commit. When the cache does not answer, it returns once
     /// every instance must have noticed and reads the database.
     pub async fn deliver(&self, row: &CodeRow, queued_at: DateTime<Utc>) {
-        if !self.0.platform.cache.keeps_entries() {
-            return;
-        }
-        let entries: Vec<_> = Entry::of(row).map(|entry| (entry, queued_at)).collect();
-        if deliver(&self.0.platform, &entries).await {
-            if let Err(error) = forget(&self.0.platform.db, &entries).await {
-                tracing::debug!(%error, "a delivered invalidation stays queued and is delivered again");
-            }
+        if deletion::settle(&self.0.platform, row, queued_at).await {
             return;
         }
         self.lose_trust();
-        // The others believe the cache until their last look at the queue is too old. They do not see our memory.
-        tokio::time::sleep(TRUST.to_std().unwrap_or_default()).await;
+        // The others do not see our memory.
+        deletion::until_noticed().await;
     }
 
     /// Looks at the queue, delivers what is in it, and decides whether the cache may be believed.
@@ -194,29 +169,4 @@ impl CodeCache {
     fn trust(&self) -> std::sync::MutexGuard<'_, Trust> {
         self.0.trust.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Have all of these left the cache?
-async fn deliver(platform: &Platform, entries: &[(Entry, DateTime<Utc>)]) -> bool {
-    for (entry, _) in entries {
-        if let Err(error) = entry.invalidate(platform).await {
-            tracing::warn!(%error, "a cache invalidation can't be delivered; codes come from the database until it is");
-            return false;
-        }
-    }
-    true
-}
-
-/// Takes delivered invalidations out of the queue, but not what was queued under the same name since.
-async fn forget(db: &Db, entries: &[(Entry, DateTime<Utc>)]) -> Result<(), DbError> {
-    let mut tx = db.begin().await?;
-    for (entry, queued_at) in entries {
-        execute!(
-            &mut tx,
-            "DELETE FROM cache_invalidations WHERE cache_key = $1 AND created_at <= $2",
-            entry.to_string(),
-            *queued_at
-        )?;
-    }
-    tx.commit().await
 }

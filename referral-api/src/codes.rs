@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::db::DbError;
@@ -16,7 +16,7 @@ use shared::idempotency::{Idempotent, Kept};
 use shared::ids::{ClientId, CodeId, UserId};
 use shared::problem::{FieldError, Problem};
 use shared::referrals::code::{CodeKey, ReferralCode};
-use shared::referrals::store::{self, CodeRow};
+use shared::referrals::store::{self, CodeRow, MAX_USES};
 use shared::{audit, users};
 use utoipa::{IntoParams, ToSchema};
 
@@ -26,8 +26,6 @@ use crate::state::AppState;
 
 /// Of 10^12 codes, drawing a taken one twice means that something else is wrong.
 const DRAWS: usize = 5;
-/// More is not a limit any more.
-const MAX_USES: i64 = 1_000_000;
 /// How many clients that act for themselves may look addresses up at full speed from one address.
 pub(crate) const CLIENTS_AT_AN_ADDRESS: u64 = 4;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -236,7 +234,7 @@ fn check(new: &NewCode, state: &AppState) -> Result<(DateTime<Utc>, Option<Refer
     let platform = state.platform();
     let now = platform.clock.now();
     let max_days = platform.config.referrals.max_code_days;
-    let latest = now + TimeDelta::days(i64::try_from(max_days).unwrap_or(i64::MAX));
+    let latest = store::latest_expiry(platform);
     let mut errors = vec![];
     let mut wrong = |name, detail: String| errors.push(FieldError::body(name, detail));
 

@@ -66,3 +66,7 @@ for (const onward of document.querySelectorAll("a[data-onward]")) {
 
 // Faults are read out and reached first.
 document.getElementById("faults")?.focus();
+
+// On a narrow screen the sections scroll sideways: the one that is open comes into view.
+const open = document.querySelector(".sections [aria-current]");
+if (open) open.closest("ul").scrollLeft = open.offsetLeft - 24;

@@ -9,7 +9,7 @@ use shared::referrals::store::{self, CodeRow};
 use shared::users::{self, User};
 use shared::{Platform, audit, execute, fetch_all, fetch_optional};
 
-use super::{forget_cached, notices};
+use super::notices;
 use crate::{AppState, sessions};
 
 /// Accounts deleted in one transaction of the sweeper.
@@ -51,7 +51,7 @@ pub async fn plan(state: &AppState, user: &User) -> Result<Planned, DbError> {
         now
     )?;
     if let Some(code) = &code {
-        forget_cached(&mut tx, platform, code).await?;
+        queue(&mut tx, platform, code).await?;
     }
     let planned = execute!(
         &mut tx,
@@ -107,7 +107,7 @@ pub async fn keep(state: &AppState, user_id: UserId) -> Result<bool, DbError> {
         execute!(&mut tx, "UPDATE users SET resting_code_id = NULL WHERE id = $1", user_id)?;
         if let Some(code) = store::active_of(&mut tx, user_id).await? {
             // What the cache holds of it by now is that it was deleted.
-            forget_cached(&mut tx, platform, &code).await?;
+            queue(&mut tx, platform, &code).await?;
         }
     }
     audit::record(&mut tx, platform, "deletion.cancelled", Some(user_id), None, serde_json::json!({})).await?;

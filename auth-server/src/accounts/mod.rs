@@ -19,14 +19,13 @@ mod typed_code;
 pub mod upstream;
 pub mod verification;
 
-use chrono::TimeDelta;
 use shared::config::Config;
 use shared::db::{DbError, Tx};
 use shared::email::Email;
 use shared::ids::UserId;
 use shared::problem::FieldError;
-use shared::referrals::cached;
-use shared::referrals::store::{self, CodeRow, Refusal};
+use shared::referrals::deletion::queue as queue_deletion;
+use shared::referrals::store::{self, Refusal};
 use shared::revocations::{Kind, revoke};
 use shared::{Platform, audit, execute};
 
@@ -34,9 +33,6 @@ use crate::AppState;
 use crate::printable::is_deceptive;
 
 pub use strength::Weakness;
-
-/// Longer than any entry of the cache may live that was read before a deletion.
-const INVALIDATION_LIFE: TimeDelta = TimeDelta::seconds(150);
 
 /// The longest given or family name, in characters.
 pub const MAX_NAME: usize = 64;
@@ -49,29 +45,11 @@ pub async fn delete(tx: &mut Tx, platform: &Platform, user_id: UserId, why: &'st
         revoke(tx, platform, Kind::User, &sub).await?;
     }
     if let Some(code) = store::active_of(tx, user_id).await? {
-        forget_cached(tx, platform, &code).await?;
+        // The referral API, which may hold the code in its cache, delivers what is queued here within a second.
+        queue_deletion(tx, platform, &code).await?;
     }
     audit::record(tx, platform, "account.deleted", Some(user_id), None, serde_json::json!({"why": why})).await?;
     execute!(tx, "DELETE FROM users WHERE id = $1", user_id)?;
-    Ok(())
-}
-
-/// Takes a code out of the cache: the referral API, which may hold it there, delivers what is queued here within a second.
-async fn forget_cached(tx: &mut Tx, platform: &Platform, code: &CodeRow) -> Result<(), DbError> {
-    if !platform.cache.keeps_entries() {
-        return Ok(());
-    }
-    let now = platform.clock.now();
-    for entry in cached::Entry::of(code) {
-        execute!(
-            tx,
-            "INSERT INTO cache_invalidations (cache_key, created_at, expires_at) VALUES ($1, $2, $3) \
-             ON CONFLICT (cache_key) DO UPDATE SET created_at = $2, expires_at = $3",
-            entry.to_string(),
-            now,
-            now + INVALIDATION_LIFE
-        )?;
-    }
     Ok(())
 }
 

@@ -7,15 +7,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use shared::db::{Conn, DbError};
+use shared::fetch_optional;
 use shared::http::Json;
 use shared::ids::UserId;
 use shared::problem::{FieldError, Problem};
 use shared::users::{self, Profile, User};
-use shared::{audit, execute, fetch_optional};
 use sqlx::types::Json as SqlJson;
 use utoipa::ToSchema;
 
-use super::profile::{self, Given, NewAddress};
+use super::profile::{self, Given, NewAddress, Wanted};
 use crate::AppState;
 use crate::accounts::{self, Fault};
 use crate::protocol::bearer::{Caller, Challenge};
@@ -245,36 +245,14 @@ pub async fn change(
         })
     });
     let mut errors: Vec<FieldError> = faults.into_iter().map(FieldError::from).collect();
-    let profile_changes = profile::check(texts, address, &mut errors);
+    let profile = profile::check(texts, address, &mut errors);
     if !errors.is_empty() {
         return Err(Problem::validation(errors).into());
     }
     let mut tx = platform.db.begin().await?;
-    // One statement, so that two changes at once to different fields both hold.
-    execute!(
-        &mut tx,
-        "UPDATE users SET given_name = CASE WHEN $2 THEN $3 ELSE given_name END, \
-         family_name = CASE WHEN $4 THEN $5 ELSE family_name END, \
-         locale = CASE WHEN $6 THEN $7 ELSE locale END, \
-         discoverable = COALESCE($8, discoverable), updated_at = $9 WHERE id = $1",
-        caller.user_id,
-        given_name.is_some(),
-        given_name.flatten(),
-        family_name.is_some(),
-        family_name.flatten(),
-        locale.is_some(),
-        locale.flatten(),
-        change.discoverable,
-        platform.clock.now()
-    )?;
-    let mut user = users::by_id(&mut tx, caller.user_id).await?.ok_or(Challenge::Invalid)?;
-    if !profile_changes.is_empty() {
-        // The statement before locked the row: no other change comes between.
-        profile_changes.apply(&mut user.profile.0);
-        execute!(&mut tx, "UPDATE users SET profile = $2 WHERE id = $1", caller.user_id, SqlJson(&user.profile.0))?;
-    }
-    let client = Some(&caller.client_id);
-    audit::record(&mut tx, platform, "account.changed", Some(caller.user_id), client, serde_json::json!({})).await?;
+    let wanted = Wanted { given_name, family_name, locale, discoverable: change.discoverable, profile };
+    let user = profile::write(&mut tx, platform, caller.user_id, wanted, Some(&caller.client_id)).await?;
+    let user = user.ok_or(Challenge::Invalid)?;
     let me = describe(&mut tx, user).await?;
     tx.commit().await?;
     Ok(Json(me))

@@ -2,7 +2,7 @@
 
 mod docs;
 pub mod me;
-mod profile;
+pub(crate) mod profile;
 pub mod signup;
 
 use axum::Router;

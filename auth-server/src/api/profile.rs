@@ -2,8 +2,12 @@
 //! these, so what could do harm there is refused.
 
 use serde::Deserialize;
+use shared::db::{DbError, Tx};
+use shared::ids::{ClientId, UserId};
 use shared::problem::FieldError;
-use shared::users::{Address, Profile};
+use shared::users::{self, Address, Profile, User};
+use shared::{Platform, audit, execute};
+use sqlx::types::Json;
 use url::Url;
 use utoipa::ToSchema;
 
@@ -24,17 +28,17 @@ const MAX_FORMATTED: usize = 512;
 #[serde(deny_unknown_fields, default)]
 pub struct NewAddress {
     #[schema(example = "1 High Street\nOxford OX1 1AA\nUnited Kingdom", max_length = 512)]
-    formatted: Option<String>,
+    pub formatted: Option<String>,
     #[schema(example = "1 High Street", max_length = 128)]
-    street_address: Option<String>,
+    pub street_address: Option<String>,
     #[schema(example = "Oxford", max_length = 128)]
-    locality: Option<String>,
+    pub locality: Option<String>,
     #[schema(max_length = 128)]
-    region: Option<String>,
+    pub region: Option<String>,
     #[schema(example = "OX1 1AA", max_length = 128)]
-    postal_code: Option<String>,
+    pub postal_code: Option<String>,
     #[schema(example = "United Kingdom", max_length = 128)]
-    country: Option<String>,
+    pub country: Option<String>,
 }
 
 /// Changes that were checked.
@@ -59,6 +63,51 @@ impl Changes {
             profile.address = address;
         }
     }
+}
+
+/// What is to become of an account, checked. Absent members stay as they are.
+#[derive(Default)]
+pub struct Wanted {
+    pub given_name: Given,
+    pub family_name: Given,
+    pub locale: Given,
+    pub discoverable: Option<bool>,
+    pub profile: Changes,
+}
+
+/// Changes an account in the caller's transaction. `None` when it is gone.
+pub async fn write(
+    tx: &mut Tx,
+    platform: &Platform,
+    user_id: UserId,
+    wanted: Wanted,
+    client: Option<&ClientId>,
+) -> Result<Option<User>, DbError> {
+    // One statement, so that two changes at once to different fields both hold.
+    execute!(
+        tx,
+        "UPDATE users SET given_name = CASE WHEN $2 THEN $3 ELSE given_name END, \
+         family_name = CASE WHEN $4 THEN $5 ELSE family_name END, \
+         locale = CASE WHEN $6 THEN $7 ELSE locale END, \
+         discoverable = COALESCE($8, discoverable), updated_at = $9 WHERE id = $1",
+        user_id,
+        wanted.given_name.is_some(),
+        wanted.given_name.flatten(),
+        wanted.family_name.is_some(),
+        wanted.family_name.flatten(),
+        wanted.locale.is_some(),
+        wanted.locale.flatten(),
+        wanted.discoverable,
+        platform.clock.now()
+    )?;
+    let Some(mut user) = users::by_id(tx, user_id).await? else { return Ok(None) };
+    if !wanted.profile.is_empty() {
+        // The statement before locked the row: no other change comes between.
+        wanted.profile.apply(&mut user.profile.0);
+        execute!(tx, "UPDATE users SET profile = $2 WHERE id = $1", user_id, Json(&user.profile.0))?;
+    }
+    audit::record(tx, platform, "account.changed", Some(user_id), client, serde_json::json!({})).await?;
+    Ok(Some(user))
 }
 
 /// Checks each member that is there. What is at fault goes to `errors`.

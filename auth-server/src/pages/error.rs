@@ -109,6 +109,13 @@ pub fn malformed(page: &Page) -> Response {
     shown.send(StatusCode::BAD_REQUEST)
 }
 
+/// What the person means is not there, or not theirs.
+pub fn absent(page: &Page) -> Response {
+    let mut shown = ErrorPage::new(page, "error-not-found-title", "error-not-found-text");
+    shown.onward = Some((home(), page.t().get("error-home")));
+    shown.send(StatusCode::NOT_FOUND)
+}
+
 /// The database does not answer, or refused.
 pub fn database(page: &Page, error: &DbError) -> Response {
     if error.is_unavailable() {
@@ -133,7 +140,5 @@ pub async fn not_found(page: Page, headers: HeaderMap) -> Response {
     if !wants_html(&headers) {
         return Problem::not_found().into_response();
     }
-    let mut shown = ErrorPage::new(&page, "error-not-found-title", "error-not-found-text");
-    shown.onward = Some((home(), page.t().get("error-home")));
-    shown.send(StatusCode::NOT_FOUND)
+    absent(&page)
 }

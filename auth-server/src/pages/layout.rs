@@ -46,6 +46,8 @@ pub struct Page {
     same_origin: bool,
     /// This page's own address, for links that come back to it.
     here: String,
+    /// What the browser says of itself.
+    user_agent: Option<String>,
 }
 
 impl FromRequestParts<AppState> for Page {
@@ -84,12 +86,18 @@ impl Page {
             known: Known::read(&state.platform, accounts.as_deref()),
             same_origin: is_same_origin(&parts.headers, state.platform.config.auth.public_url.as_str()),
             here: here(parts.uri.path(), query),
+            user_agent: parts.headers.get(header::USER_AGENT).and_then(|ua| Some(ua.to_str().ok()?.to_owned())),
             state: state.clone(),
         }
     }
 
     pub fn state(&self) -> &AppState {
         &self.state
+    }
+
+    /// What the browser says of itself; anybody can write it.
+    pub fn user_agent(&self) -> Option<&str> {
+        self.user_agent.as_deref()
     }
 
     /// The messages in this page's language.

@@ -106,7 +106,8 @@ pub async fn conclude(
     proof: Proof<'_>,
     onward: &str,
 ) -> Result<Response, SignInError> {
-    let (_, left) = sessions::sign_in(session, state, user_id, acr, amr).await?;
+    let (signed_in, left) = sessions::sign_in(session, state, user_id, acr, amr).await?;
+    sessions::devices::note(state, signed_in.sid, page.user_agent()).await;
     let why = match holds(state, page, user_id, proof).await {
         Ok(true) => {
             let onward = match planned(state, user_id).await? {

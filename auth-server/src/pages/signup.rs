@@ -285,7 +285,8 @@ pub async fn submit(
     match sign_up(&state, account, &ip).await {
         Ok(Outcome::Created { id, .. }) => {
             match sessions::sign_in(&session, &state, id, ACR_PASSWORD, &[AMR_PASSWORD]).await {
-                Ok((_, left)) => {
+                Ok((signed_in, left)) => {
+                    sessions::devices::note(&state, signed_in.sid, page.user_agent()).await;
                     let mut response = logout::onward(&state, &page, &left, &through.onward());
                     page.remember(&mut response, &page.known().with(&state.platform, id));
                     response

@@ -19,7 +19,8 @@ use crate::clients::{ClientMetadata, NewClient, Origin};
 pub(super) struct Browser {
     router: Router,
     cookies: BTreeMap<String, String>,
-    language: &'static str,
+    pub language: &'static str,
+    pub user_agent: &'static str,
 }
 
 pub(super) struct Answer {
@@ -42,12 +43,17 @@ impl Answer {
 
 impl Browser {
     pub fn new(state: &AppState) -> Self {
-        Self { router: crate::router(state.clone()), cookies: BTreeMap::new(), language: "en" }
+        Self { router: crate::router(state.clone()), cookies: BTreeMap::new(), language: "en", user_agent: "" }
     }
 
     /// Another window of the same browser.
     pub fn twin(&self) -> Self {
-        Self { router: self.router.clone(), cookies: self.cookies.clone(), language: self.language }
+        Self {
+            router: self.router.clone(),
+            cookies: self.cookies.clone(),
+            language: self.language,
+            user_agent: self.user_agent,
+        }
     }
 
     async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
@@ -55,7 +61,8 @@ impl Browser {
         let request = request
             .header(header::COOKIE, cookies.join("; "))
             .header(header::ACCEPT, "text/html")
-            .header(header::ACCEPT_LANGUAGE, self.language);
+            .header(header::ACCEPT_LANGUAGE, self.language)
+            .header(header::USER_AGENT, self.user_agent);
         let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         for line in response.headers().get_all(header::SET_COOKIE) {
             let line = line.to_str().unwrap();
@@ -115,7 +122,8 @@ async fn a_friend_follows_a_referral_link_and_signs_up() {
         let good = [&form[..], &[("password", PASSWORD), ("referral_code", &code.code)]].concat();
         let done = ann.post("/signup", &good).await;
         assert_eq!((done.status, done.location()), (StatusCode::SEE_OTHER, "/"));
-        let home = ann.get("/").await;
+        assert_eq!(ann.get("/").await.location(), "/account");
+        let home = ann.get("/account").await;
         assert!(home.body.contains("ann@example.com"));
 
         let mut twin = Browser::new(&state);

@@ -1,6 +1,6 @@
 //! [`Texts`]: the messages of one language as templates use them, and the choice of that language.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 
 use crate::accounts::Fault;
 use crate::locales::Locale;
@@ -31,6 +31,27 @@ impl Texts {
             "mail-day",
             [("day", at.day().into()), ("month", at.month().into()), ("year", at.year().to_string().into())],
         )
+    }
+
+    /// A day of the calendar.
+    pub fn date(&self, day: NaiveDate) -> String {
+        self.day(day.and_time(NaiveTime::MIN).and_utc())
+    }
+
+    /// A moment in UTC, to the minute.
+    pub fn moment(&self, at: DateTime<Utc>) -> String {
+        let time = at.format("%H:%M").to_string();
+        self.0.text_with("account-moment", [("day", self.day(at).into()), ("time", time.into())])
+    }
+
+    /// A month and its year by the message `key`.
+    pub fn month(&self, key: &str, year: i32, month: u32) -> String {
+        self.0.text_with(key, [("month", month.into()), ("year", year.to_string().into())])
+    }
+
+    /// Is there a message `key`?
+    pub fn knows(&self, key: &str) -> bool {
+        self.0.knows(key)
     }
 
     /// What is wrong with a field, told to a person.
@@ -144,8 +165,15 @@ mod tests {
                 }
             }
         }
+        for key in known.iter().filter(|key| key.starts_with("mail-")) {
+            // A letter's parts are named by its occasion.
+            let whole = key.trim_end_matches("-anonymous");
+            let parts = ["-subject", "-intro", "-button", "-note", "-why"];
+            let occasion = parts.iter().find_map(|part| whole.strip_suffix(part)).unwrap_or(whole);
+            assert!(text.contains(&format!("\"{occasion}\"")), "no letter says {key}");
+        }
         for key in known.iter().filter(|key| !key.starts_with("mail-")) {
-            let put_together = key.starts_with("scope-");
+            let put_together = key.starts_with("scope-") || key.starts_with("activity-");
             assert!(put_together || text.contains(&format!("\"{key}\"")), "nobody asks for {key}");
         }
         for scope in crate::clients::SCOPES {

@@ -92,6 +92,19 @@ pub(super) async fn of_account(
     Ok(parties)
 }
 
+/// A client that loses what a person allowed it, by each session it knows; `known` are the sessions and sectors of its
+/// grants.
+pub(super) async fn of_client(
+    tx: &mut Tx,
+    user_id: UserId,
+    client_id: &ClientId,
+    known: BTreeSet<(Option<SessionId>, Option<String>)>,
+) -> Result<Vec<RelyingParty>, DbError> {
+    let Some(client) = clients::by_id(tx, client_id).await? else { return Ok(vec![]) };
+    let ours = known.into_iter().filter(|(_, sector)| *sector == client.sector());
+    Ok(ours.map(|(sid, _)| RelyingParty { client: client.clone(), user_id, sid }).collect())
+}
+
 /// Has those that registered a `backchannel_logout_uri` told once the caller's transaction has committed.
 pub(super) async fn tell(tx: &mut Tx, platform: &Platform, parties: &[RelyingParty]) -> Result<(), DbError> {
     for job in parties.iter().filter_map(RelyingParty::job) {

@@ -10,9 +10,12 @@
 mod world;
 mod actor;
 mod app;
+mod devtools;
 mod processes;
 mod visitor;
 
+mod accessible;
+mod account;
 mod app_library;
 mod apps;
 mod browser;

@@ -2,4 +2,5 @@
 
 pub mod cached;
 pub mod code;
+pub mod deletion;
 pub mod store;

@@ -1,12 +1,21 @@
 //! The tables of referral codes and referrals. Each function runs inside the caller's connection or transaction.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::code::{CodeKey, ReferralCode};
 use crate::db::{Conn, DbError, Tx};
 use crate::ids::{CodeId, ReferralId, UserId};
 use crate::platform::Platform;
 use crate::{execute, fetch_all, fetch_optional};
+
+/// More uses than this are not a limit any more.
+pub const MAX_USES: i64 = 1_000_000;
+
+/// The latest expiry that a code may be given now.
+pub fn latest_expiry(platform: &Platform) -> DateTime<Utc> {
+    let days = i64::try_from(platform.config.referrals.max_code_days).unwrap_or(i64::MAX);
+    platform.clock.now() + TimeDelta::days(days)
+}
 
 /// A referral code's row. `status` is as stored: an `active` code past its expiry has not been retired yet.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, sqlx::FromRow)]

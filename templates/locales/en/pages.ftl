@@ -178,8 +178,8 @@ home-share = Link to share
 home-copy = Copy the link
 home-copied = Copied
 home-code-until = Works until
-home-no-code = You have no active referral code. Create one through the API: its documentation page does it with a click.
-home-api = Open the API documentation
+home-no-code = You have no active referral code. Make one, and share it with friends.
+home-make-code = Create a code
 home-referrals = { $n ->
     [0] Nobody has signed up with your codes so far.
     [one] { $n } person signed up with your codes.

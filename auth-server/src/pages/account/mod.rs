@@ -1,13 +1,20 @@
 //! `/account/…`: what a person sees and changes of their own account. [`Account`] is what each page is given, one file a
 //! page.
 
+mod activity;
+mod apps;
+mod chart;
 mod confirm;
 mod data;
 mod delete;
 mod email;
 mod overview;
 mod password;
+mod profile;
+mod qr;
+mod referrals;
 mod security;
+mod sessions;
 mod upstream;
 
 use axum::Router;
@@ -17,6 +24,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::TimeDelta;
+use serde::Deserialize;
 use shared::users::{self, User};
 use tower_sessions::Session;
 use url::form_urlencoded;
@@ -25,9 +33,10 @@ use super::error;
 use super::layout::{Page, see_other};
 use super::login::Through;
 use super::sheet::{Sheet, after};
+use super::texts::Texts;
 use crate::AppState;
 use crate::accounts::password::PasswordFailure;
-use crate::sessions::{self, SignedIn};
+use crate::sessions::{SignedIn, current};
 
 /// How long after signing in what is sensitive may be changed without showing anew who one is.
 const RECENT: TimeDelta = TimeDelta::minutes(10);
@@ -50,6 +59,13 @@ pub fn router() -> Router<AppState> {
         .route("/account/data", get(data::show).post(data::submit))
         .route("/account/delete", get(delete::show).post(delete::submit))
         .route(KEEP, get(delete::ask_to_keep).post(delete::submit_keep))
+        .route("/account/profile", get(profile::show).post(profile::submit))
+        .route("/account/profile/verification", post(profile::verify_again))
+        .route("/account/sessions", get(sessions::show).post(sessions::submit))
+        .route("/account/apps", get(apps::show).post(apps::submit))
+        .route("/account/activity", get(activity::show))
+        .route("/account/referrals", get(referrals::show).post(referrals::create))
+        .route("/account/referrals/delete", post(referrals::delete))
 }
 
 /// A page of the account's, as its navigation names it.
@@ -66,7 +82,15 @@ pub enum Section {
 
 impl Section {
     /// Those that stand in the navigation, in its order.
-    pub const ALL: &[Self] = &[Self::Overview, Self::Security];
+    pub const ALL: &[Self] = &[
+        Self::Overview,
+        Self::Profile,
+        Self::Security,
+        Self::Sessions,
+        Self::Apps,
+        Self::Referrals,
+        Self::Activity,
+    ];
 
     /// The key of its name.
     pub fn label(self) -> &'static str {
@@ -79,6 +103,19 @@ impl Section {
             Self::Activity => "account-nav-activity",
             Self::Referrals => "account-nav-referrals",
         }
+    }
+
+    /// The key of what it is for; the overview is where that is told.
+    pub fn purpose(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Overview => return None,
+            Self::Profile => "account-for-profile",
+            Self::Security => "account-for-security",
+            Self::Sessions => "account-for-sessions",
+            Self::Apps => "account-for-apps",
+            Self::Activity => "account-for-activity",
+            Self::Referrals => "account-for-referrals",
+        })
     }
 
     /// Its last step in the path.
@@ -99,6 +136,15 @@ impl Section {
             Self::Overview => "/account".to_owned(),
             other => format!("/account/{}", other.name()),
         }
+    }
+
+    /// The section that a page or a form belongs to.
+    fn of(path: &str) -> Self {
+        let within = |section: &&Self| {
+            let own = section.path();
+            path == own || **section != Self::Overview && path.starts_with(&format!("{own}/"))
+        };
+        Self::ALL.iter().find(within).copied().unwrap_or(Self::Overview)
     }
 
     /// The word by which sign-in comes back here (`request` of `/login`).
@@ -156,13 +202,36 @@ fn back_to(uri: &Uri) -> Through {
     if through.carried().is_some() { through } else { Through { request: Section::of(uri.path()).word() } }
 }
 
+/// What a form did, told by the page that it leads to: a word in the query, of which only those are known that name a
+/// message.
+#[derive(Default, Deserialize)]
+pub struct Done {
+    #[serde(default)]
+    done: String,
+}
+
+impl Done {
+    /// The message of the word, if it is among `known`.
+    fn notice(&self, t: Texts, known: &[(&str, &'static str)]) -> Option<String> {
+        known.iter().find(|(word, _)| *word == self.done).map(|(_, key)| t.get(key))
+    }
+}
+
+/// The page of a list that is asked for.
+#[derive(Default, Deserialize)]
+pub struct Older {
+    /// The id of the last entry of the page before. Nonsense begins at the beginning.
+    #[serde(default)]
+    before: String,
+}
+
 impl FromRequestParts<AppState> for Account {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
         let Ok(page) = Page::from_request_parts(parts, state).await;
         let session = Session::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
-        let signed_in = match sessions::current(&session, state).await {
+        let signed_in = match current(&session, state).await {
             Ok(signed_in) => signed_in,
             Err(error) => return Err(error::database(&page, &error)),
         };
@@ -215,3 +284,5 @@ fn refused(account: &Account, mut sheet: Sheet, section: Section, why: PasswordF
         None => response,
     }
 }
+#[cfg(test)]
+mod tests;

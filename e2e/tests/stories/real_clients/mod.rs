@@ -15,3 +15,5 @@ mod in_the_browser;
 mod java;
 mod javascript;
 mod python;
+
+pub use stage::fetched;

@@ -1,0 +1,126 @@
+//! `/account/sessions`: where one is signed in, and the end of that. This browser itself signs out by `/logout`.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::Query;
+use axum::extract::rejection::FormRejection;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use shared::ids::SessionId;
+
+use super::{Account, Done, Section};
+use crate::pages::error;
+use crate::pages::layout::{Page, see_other};
+use crate::pages::texts::Texts;
+use crate::sessions::devices::{Device, end_one, end_others, of_person};
+
+#[derive(Template)]
+#[template(path = "pages/account/sessions.html")]
+struct SessionsPage<'a> {
+    page: &'a Page,
+    t: Texts,
+    section: Section,
+    csrf: String,
+    notice: Option<String>,
+    this: Option<Device>,
+    others: Vec<Device>,
+}
+
+impl SessionsPage<'_> {
+    /// `Firefox, Linux`, as far as it is known.
+    fn name(&self, device: &Device) -> String {
+        match (device.browser.name, device.browser.system) {
+            (Some(name), Some(system)) => format!("{name}, {system}"),
+            (Some(one), None) | (None, Some(one)) => one.to_owned(),
+            (None, None) => self.t.get("sessions-unknown"),
+        }
+    }
+
+    /// By what the person showed who they are (RFC 8176), in words.
+    fn means(&self, device: &Device) -> String {
+        let mut words: Vec<String> = device.signed_in.amr.iter().map(|amr| self.t.get(means(amr))).collect();
+        words.dedup();
+        words.join(", ")
+    }
+}
+
+fn means(amr: &str) -> &'static str {
+    match amr {
+        "pwd" => "sessions-by-password",
+        "otp" => "sessions-by-code",
+        "hwk" | "swk" | "pop" | "user" => "sessions-by-passkey",
+        "mfa" => "sessions-by-two",
+        "fed" => "sessions-by-provider",
+        _ => "sessions-by-other",
+    }
+}
+
+const DONE: &[(&str, &str)] = &[("one", "sessions-done-one"), ("others", "sessions-done-others")];
+
+pub async fn show(account: Account, Query(done): Query<Done>) -> Response {
+    let (page, signed_in) = (&account.page, &account.signed_in);
+    let platform = &page.state().platform;
+    let read = async { of_person(&mut platform.db.read().await?, signed_in.user_id, platform.clock.now()).await };
+    let devices = match read.await {
+        Ok(devices) => devices,
+        Err(error) => return error::database(page, &error),
+    };
+    let (mut this, others): (Vec<_>, Vec<_>) = devices.into_iter().partition(|device| device.sid == signed_in.sid);
+    let t = page.t();
+    let shown = SessionsPage {
+        page,
+        t,
+        section: Section::Sessions,
+        csrf: account.csrf(),
+        notice: done.notice(t, DONE),
+        this: this.pop(),
+        others,
+    };
+    page.render(StatusCode::OK, &shown)
+}
+
+#[derive(Deserialize)]
+pub struct End {
+    #[serde(default)]
+    csrf: String,
+    /// The session to end; `others` for all but this one.
+    #[serde(default)]
+    session: String,
+}
+
+pub async fn submit(mut account: Account, sent: Result<Form<End>, FormRejection>) -> Response {
+    account.page.at("/account/sessions", &[]);
+    let (page, signed_in) = (&account.page, &account.signed_in);
+    let Ok(Form(End { csrf, session })) = sent else { return error::malformed(page) };
+    if let Err(response) = page.check_form(&csrf, Some(signed_in)) {
+        return response;
+    }
+    let state = page.state();
+    let platform = &state.platform;
+    let end = async {
+        let mut tx = platform.db.begin().await?;
+        let done = if session == "others" {
+            end_others(&mut tx, platform, signed_in.user_id, signed_in.sid).await?;
+            Some("others")
+        } else {
+            match session.parse::<SessionId>() {
+                Ok(sid) if sid != signed_in.sid => {
+                    end_one(&mut tx, platform, signed_in.user_id, sid).await?.then_some("one")
+                }
+                _ => None,
+            }
+        };
+        tx.commit().await?;
+        Ok(done)
+    };
+    match end.await {
+        Ok(Some(done)) => {
+            state.outside.wake();
+            see_other(&format!("/account/sessions?done={done}"))
+        }
+        // Somebody else's, made up, or over already.
+        Ok(None) => error::absent(page),
+        Err(error) => error::database(page, &error),
+    }
+}

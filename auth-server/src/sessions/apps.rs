@@ -1,0 +1,133 @@
+//! The apps that a person is connected with: what they allowed each, and how that ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use shared::db::{Conn, DbError, Tx};
+use shared::ids::{ClientId, GrantId, SessionId, UserId};
+use shared::{Platform, audit, execute, fetch_all};
+use sqlx::types::Json;
+
+use super::relying_parties;
+use crate::clients::{self, Client, SCOPES};
+use crate::protocol::grants::{GrantDetails, end_grant};
+
+/// Of somebody's grants, the newest that are read for what they allow. Each sign-in to an app makes one.
+const NEWEST: i64 = 500;
+
+/// An app and what it may do.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    pub client: Client,
+    pub scope: Vec<String>,
+    /// What was granted beyond scope (RFC 9396).
+    pub authorization_details: Vec<Value>,
+    pub since: DateTime<Utc>,
+    /// When it asked for fresh access last, as far as that is kept.
+    pub used_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Default)]
+struct Known {
+    scope: BTreeSet<String>,
+    authorization_details: Vec<Value>,
+    since: Option<DateTime<Utc>>,
+    used_at: Option<DateTime<Utc>>,
+}
+
+/// The apps with a consent or a live grant of this person, by name.
+pub async fn connected(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Result<Vec<Connected>, DbError> {
+    let mut known: BTreeMap<ClientId, Known> = BTreeMap::new();
+    let consents = fetch_all!(
+        conn,
+        (ClientId, Json<Value>, DateTime<Utc>),
+        "SELECT client_id, consent, granted_at FROM consents WHERE user_id = $1",
+        user
+    )?;
+    for (client, Json(consent), granted_at) in consents {
+        let app = known.entry(client).or_default();
+        let scope = consent["scope"].as_array().into_iter().flatten();
+        app.scope.extend(scope.filter_map(|scope| scope.as_str().map(str::to_owned)));
+        app.since = Some(granted_at);
+    }
+    let grants = fetch_all!(
+        conn,
+        (ClientId, DateTime<Utc>),
+        "SELECT client_id, MIN(created_at) FROM grants \
+         WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 GROUP BY client_id",
+        user,
+        now
+    )?;
+    for (client, since) in grants {
+        let app = known.entry(client).or_default();
+        app.since = Some(app.since.map_or(since, |before| before.min(since)));
+    }
+    let newest = fetch_all!(
+        conn,
+        (ClientId, Json<GrantDetails>),
+        "SELECT client_id, details FROM grants WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 \
+         ORDER BY id DESC LIMIT $3",
+        user,
+        now,
+        NEWEST
+    )?;
+    for (client, Json(details)) in newest {
+        let app = known.entry(client).or_default();
+        app.scope.extend(details.scope);
+        for detail in details.authorization_details {
+            if !app.authorization_details.contains(&detail) {
+                app.authorization_details.push(detail);
+            }
+        }
+    }
+    let refreshed = fetch_all!(
+        conn,
+        (ClientId, DateTime<Utc>),
+        "SELECT g.client_id, MAX(r.created_at) FROM grants g JOIN refresh_tokens r ON r.grant_id = g.id \
+         WHERE g.user_id = $1 AND g.revoked_at IS NULL AND g.expires_at > $2 GROUP BY g.client_id",
+        user,
+        now
+    )?;
+    for (client, used_at) in refreshed {
+        known.entry(client).or_default().used_at = Some(used_at);
+    }
+    let mut apps = vec![];
+    for (client_id, app) in known {
+        let Some(client) = clients::by_id(conn, &client_id).await? else { continue };
+        let mut scope: Vec<String> = app.scope.into_iter().filter(|s| SCOPES.contains(&s.as_str())).collect();
+        scope.sort_by_key(|token| SCOPES.iter().position(|s| s == token));
+        let Known { authorization_details, since, used_at, .. } = app;
+        let since = since.unwrap_or(client.created_at);
+        apps.push(Connected { client, scope, authorization_details, since, used_at });
+    }
+    apps.sort_by(|a, b| a.client.name.to_lowercase().cmp(&b.client.name.to_lowercase()));
+    Ok(apps)
+}
+
+/// Takes back all that a person allowed a client, in the caller's transaction: the consent, the grants with their tokens,
+/// and the client is told that its sessions with this person are over. `false` when there was nothing to take back.
+pub async fn disconnect(tx: &mut Tx, platform: &Platform, user: UserId, client: &ClientId) -> Result<bool, DbError> {
+    let consents = execute!(tx, "DELETE FROM consents WHERE user_id = $1 AND client_id = $2", user, client)?;
+    let grants = fetch_all!(
+        tx,
+        (GrantId, Option<SessionId>, Option<String>),
+        "SELECT id, sid, sector FROM grants \
+         WHERE user_id = $1 AND client_id = $2 AND revoked_at IS NULL AND expires_at > $3",
+        user,
+        client,
+        platform.clock.now()
+    )?;
+    if consents == 0 && grants.is_empty() {
+        return Ok(false);
+    }
+    let known = grants.iter().map(|(_, sid, sector)| (*sid, sector.clone())).collect();
+    let parties = relying_parties::of_client(tx, user, client, known).await?;
+    relying_parties::tell(tx, platform, &parties).await?;
+    for (grant, ..) in &grants {
+        end_grant(tx, platform, *grant).await?;
+    }
+    let details = json!({ "grants": grants.len() });
+    audit::record(tx, platform, "app.disconnected", Some(user), Some(client), details).await?;
+    Ok(true)
+}

@@ -1,0 +1,275 @@
+//! Every hosted page under axe-core, in both languages and themes, on a phone and on a desktop: no violation of WCAG 2.2 at
+//! the levels A and AA that a program can find. And pictures of the main ones, for `docs/gallery`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use auth_server::accounts::verification::mint_link;
+use auth_server::outside::unsubscribe;
+use serde_json::json;
+use shared::email::Email;
+use shared::ids::UserId;
+use url::Url;
+use xtask::clients;
+
+use crate::app::App;
+use crate::browser::{Browser, Driver};
+use crate::devtools::Look;
+use crate::processes::root;
+use crate::real_clients::fetched;
+use crate::world::{PASSWORD, Store, World};
+
+/// Each language with each theme, each with each screen.
+const LOOKS: [Look; 4] = [
+    Look { language: "en", theme: "light", screen: "desktop" },
+    Look { language: "en", theme: "dark", screen: "phone" },
+    Look { language: "ru", theme: "light", screen: "phone" },
+    Look { language: "ru", theme: "dark", screen: "desktop" },
+];
+
+/// Routes of the pages' router that answer with something else than a page.
+const NO_PAGES: &[&str] = &["/assets/{name}", "/signup/referral-code"];
+
+/// The pages in the gallery.
+const PAINTED: &[&str] = &[
+    "login",
+    "signup",
+    "consent",
+    "account",
+    "account-profile",
+    "account-sessions",
+    "account-apps",
+    "account-activity",
+    "account-referrals",
+];
+
+/// Routes of the pages that a GET opens, read from the code.
+fn routes() -> BTreeSet<String> {
+    let mut folders = vec![root().join("auth-server/src/pages")];
+    let mut found = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for route in text.split(".route(\"").skip(1) {
+                let (route, handlers) = route.split_once('"').unwrap();
+                // What only a POST reaches shows the page of another route.
+                if handlers.trim_start_matches([',', ' ', '\n']).starts_with("get(") && !NO_PAGES.contains(&route) {
+                    found.insert(route.to_owned());
+                }
+            }
+        }
+    }
+    assert!(found.contains("/login") && found.contains("/account/sessions"), "{found:?}");
+    found
+}
+
+/// What is done with each page that a walk comes to.
+enum Task<'a> {
+    /// Hold it to the rules, of which this is the script.
+    Check(&'a str),
+    /// Take pictures into a folder.
+    Picture(&'a Path),
+}
+
+/// A walk through every page in one look.
+struct Walk<'a> {
+    world: &'a World,
+    browser: &'a Browser,
+    look: Look,
+    task: &'a Task<'a>,
+    walked: BTreeSet<String>,
+    faults: Vec<String>,
+}
+
+impl Walk<'_> {
+    async fn page(&mut self, name: &str, path: &str) {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.world.auth_url) };
+        self.browser.goto(&url).await;
+        self.here(name).await;
+    }
+
+    /// The page that is open.
+    async fn here(&mut self, name: &str) {
+        let url = self.browser.client.current_url().await.unwrap();
+        self.walked.insert(url.path().to_owned());
+        let title = self.browser.client.title().await.unwrap();
+        assert!(!title.trim().is_empty() && !title.trim().starts_with('·'), "{url} has no title");
+        match self.task {
+            Task::Check(_) => self.check(name, &url).await,
+            Task::Picture(_) if !PAINTED.contains(&name) => {}
+            Task::Picture(folder) => {
+                let look = self.look;
+                let file = folder.join(format!("{name}-{}-{}-{}.webp", look.language, look.theme, look.screen));
+                std::fs::write(file, self.browser.picture(look, name.starts_with("account")).await).unwrap();
+            }
+        }
+    }
+
+    async fn check(&mut self, name: &str, url: &Url) {
+        let script = "
+            const done = arguments[arguments.length - 1];
+            const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
+            axe.run(document, { runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'] }).then(
+                (found) => done(found.violations.flatMap((v) =>
+                    v.nodes.map((n) => v.id + ': ' + n.html + ' ' + n.failureSummary))),
+                (error) => done(['axe: ' + error]),
+            );";
+        let found = self.browser.client.execute_async(script, vec![]).await.unwrap();
+        let found = found.as_array().unwrap_or_else(|| panic!("axe answers {found}"));
+        self.faults.extend(found.iter().map(|fault| format!("{:?} {name} ({url}): {fault}", self.look)));
+        // Nobody has to scroll sideways (WCAG 1.4.10).
+        let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        let wide = self.browser.client.execute(wide, vec![]).await.unwrap().as_i64().unwrap_or_default();
+        if wide > 0 {
+            self.faults.push(format!("{:?} {name} ({url}) is {wide} pixels too wide", self.look));
+        }
+    }
+
+    /// Sends the form as it stands, past what the browser itself would check.
+    async fn sends(&self, form: &str) {
+        let script = "document.querySelector(arguments[0]).setAttribute('novalidate', '')";
+        self.browser.client.execute(script, vec![form.into()]).await.unwrap();
+        self.browser.click(&format!("{form} button[type=submit].main")).await;
+    }
+
+    async fn goes(&mut self, ann: &Ann, app: &App) {
+        self.browser.looks(self.look).await;
+        self.browser.goto(&self.world.auth_url).await;
+        self.browser.client.delete_all_cookies().await.unwrap();
+        self.browser.goto(&format!("{}/login?lang={}", self.world.auth_url, self.look.language)).await;
+
+        self.page("welcome", "/").await;
+        self.page("signup", &format!("/signup?ref={}", ann.code)).await;
+        self.browser.fill("email", "nonsense").await;
+        self.browser.fill("password", "short").await;
+        self.sends("form[action='/signup']").await;
+        self.browser.find("[aria-invalid=true]").await;
+        self.here("signup-faults").await;
+        self.page("verify", &ann.link).await;
+        self.page("verify-dead", "/verify-email?token=x").await;
+        self.page("unsubscribe", &ann.unsubscribe).await;
+        self.page("unsubscribe-dead", "/unsubscribe?token=x").await;
+        self.page("not-found", "/nothing").await;
+        self.page("error", "/oauth/authorize?client_id=nobody&response_type=code").await;
+        self.page("signed-out", "/oauth/logout").await;
+        self.page("login", "/login").await;
+        self.browser.fill("email", &ann.email).await;
+        self.browser.fill("password", "wrong horse").await;
+        self.sends("form[action='/login']").await;
+        self.browser.find(".alert").await;
+        self.here("login-refused").await;
+        self.browser.fill("password", PASSWORD).await;
+        self.sends("form[action='/login']").await;
+        self.browser.find(".sections").await;
+
+        self.page("account", "/account").await;
+        self.page("account-profile", "/account/profile?done=saved").await;
+        self.browser.click("form[action='/account/profile'] summary").await;
+        self.browser.fill("website", "nonsense").await;
+        self.sends("form[action='/account/profile']").await;
+        self.browser.find("#faults").await;
+        self.here("account-profile-faults").await;
+        self.page("account-sessions", "/account/sessions").await;
+        self.page("account-apps", "/account/apps").await;
+        self.page("account-activity", "/account/activity").await;
+        self.page("account-referrals", "/account/referrals").await;
+        for section in routes().iter().filter(|route| route.starts_with("/account")) {
+            if !self.walked.contains(section) {
+                self.page("account-other", section).await;
+            }
+        }
+        self.browser.goto(app.authorization("openid profile referral-codes:write").url.as_str()).await;
+        self.browser.find("button[name=decision][value=allow]").await;
+        self.here("consent").await;
+        self.page("device", "/device").await;
+        self.browser.fill("user_code", "ZZZZ-ZZZZ").await;
+        self.sends("form[action='/device']").await;
+        self.browser.find(".alert, [aria-invalid=true]").await;
+        self.here("device-unknown").await;
+        self.page("logout", "/logout").await;
+    }
+}
+
+/// Somebody with a bit of a past.
+struct Ann {
+    email: String,
+    code: String,
+    link: String,
+    unsubscribe: String,
+}
+
+async fn ann(world: &World) -> Ann {
+    let ann = world.person("anna").await;
+    let code = ann.creates_a_code(world.platform.clock.now(), 90).await;
+    for friend in ["ben", "carla", "dmitri"] {
+        world.person_through(friend, Some(&code)).await;
+    }
+    let shelf = world.app().await;
+    let mut phone = world.visitor();
+    shelf.signs_in(&mut phone, &ann.email, "openid email offline_access referrals:read").await;
+    let platform = &world.platform;
+    let id: UserId = ann.id.parse().unwrap();
+    let mut tx = platform.db.begin().await.unwrap();
+    let token = mint_link(&mut tx, platform, id).await.unwrap().expect("her address waits for it");
+    tx.commit().await.unwrap();
+    let link = format!("/verify-email?token={}", token.reveal());
+    let unsubscribe = unsubscribe::link(platform, &Email::parse("dora@example.com").unwrap());
+    Ann { email: ann.email.clone(), code, link, unsubscribe }
+}
+
+async fn no_page_keeps_anybody_out(world: World) {
+    let folder = fetched(clients::javascript).await.folder;
+    let axe = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).expect("npm fetched it");
+    let (ann, app) = (ann(&world).await, world.app().await);
+    let driver = Driver::start().await;
+    let browser = Browser::open_trusting(&driver, world.scratch.store, None).await;
+    // There before the page begins: a policy that allows no script but ours does not stop what a tester brings.
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": axe })).await;
+    // The store makes no page look otherwise: on the second, one look will do.
+    let looks = if world.scratch.store == Store::Embedded { &LOOKS[..] } else { &LOOKS[3..] };
+    let task = Task::Check(&axe);
+    let mut faults = vec![];
+    for look in looks {
+        let mut walk = Walk {
+            world: &world,
+            browser: &browser,
+            look: *look,
+            task: &task,
+            walked: BTreeSet::new(),
+            faults: vec![],
+        };
+        walk.goes(&ann, &app).await;
+        let left = routes().into_iter().filter(|route| !walk.walked.contains(route));
+        faults.extend(left.map(|route| format!("the walk does not come to {route}")));
+        faults.extend(walk.faults);
+    }
+    browser.client.close().await.unwrap();
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+on_both_stores!(no_page_keeps_anybody_out);
+
+/// `docs/gallery`, or where REFERRIS_GALLERY says: `cargo test -p e2e --test stories -- --ignored the_gallery_is_painted`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it writes docs/gallery"]
+async fn the_gallery_is_painted() {
+    let world = World::new(Store::Embedded, &[]).await.expect("a store of its own");
+    let (ann, app) = (ann(&world).await, world.app().await);
+    let driver = Driver::start().await;
+    let browser = Browser::open_trusting(&driver, world.scratch.store, None).await;
+    let folder = std::env::var_os("REFERRIS_GALLERY").map_or_else(|| root().join("docs/gallery"), PathBuf::from);
+    std::fs::create_dir_all(&folder).unwrap();
+    for theme in ["light", "dark"] {
+        for screen in ["phone", "desktop"] {
+            let look = Look { language: if theme == "dark" && screen == "phone" { "ru" } else { "en" }, theme, screen };
+            let task = Task::Picture(&folder);
+            let (walked, faults) = (BTreeSet::new(), vec![]);
+            Walk { world: &world, browser: &browser, look, task: &task, walked, faults }.goes(&ann, &app).await;
+        }
+    }
+    browser.client.close().await.unwrap();
+}
