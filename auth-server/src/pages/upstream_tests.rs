@@ -428,7 +428,8 @@ async fn a_way_in_is_added_and_taken_away_on_the_accounts_page_and_the_last_one_
 async fn an_account_that_is_handed_over_loses_the_ways_in_of_who_had_it() {
     each(&[], |state, fake| async move {
         // Mallory opens an account with Ann's address, which nobody proved, and connects an identity of her own.
-        fake.says().claims = serde_json::json!({"sub": "mallory-there"});
+        fake.says().claims =
+            serde_json::json!({"sub": "mallory-there", "email": "m@example.com", "email_verified": false});
         let mut mallory = Browser::new(&state);
         assert_eq!(signs_up(&mut mallory, &fake, "ann@example.com").await.location(), "/");
         assert_eq!(rows(&state, IDENTITIES).await, 1);
