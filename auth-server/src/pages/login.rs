@@ -169,15 +169,14 @@ pub async fn show(
                 Err(error) => return error::database(&page, &error),
             }
         }
+    }
     let awaits_choice = pending.as_ref().is_some_and(|pending| pending.request.awaits_choice());
     if awaits_choice && chosen.account.is_empty() && !page.known().is_empty() {
         return see_other(&through.link("/choose-account"));
     }
     // Who comes from the device page has signed in there, or wants to as somebody else.
-    if pending.is_none() && resume(&through.request).is_none() {
-        if signed_in.is_some() {
-            return see_other("/");
-        }
+    if pending.is_none() && resume(&through.request).is_none() && signed_in.is_some() {
+        return see_other("/");
     }
     let hint = match email_of(&state, &page, &through, &chosen).await {
         Ok(Some(email)) => email,

@@ -46,6 +46,7 @@ pub fn code_field(t: Texts, recovery: bool) -> Field {
         Field::new("code", "text", "one-time-code", t.get("factor-code")).hint(t.get("factor-code-hint"))
     };
     field.max_length = 32;
+    field.digits = !recovery;
     field.focus = true;
     field.required()
 }

@@ -276,7 +276,7 @@ fn qr(text: &str) -> Option<String> {
         .build();
     // Without the prolog of a file.
     let from = drawn.find("<svg ")?;
-    Some(drawn[from..].replacen("<svg ", "<svg class=\"qr\" aria-hidden=\"true\" focusable=\"false\" ", 1))
+    Some(drawn[from..].replacen("<svg ", "<svg class=\"app-qr\" aria-hidden=\"true\" focusable=\"false\" ", 1))
 }
 
 #[derive(Deserialize)]
