@@ -134,7 +134,8 @@ async fn a_passkey_is_added_named_used_without_typing_and_deleted(scratch: Scrat
     browser.click(".keys summary").await;
     browser.fill("name", "Ben’s laptop").await;
     browser.click(".keys button[value=rename]").await;
-    browser.find(".keys details:not([open])").await;
+    // The page anew, not the one that is about to go.
+    browser.find(".keys input[value='Ben’s laptop']").await;
     let key = browser.find(".keys .key").await.text().await.unwrap();
     assert!(key.contains("Ben’s laptop"), "{key}");
 
