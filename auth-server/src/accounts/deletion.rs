@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use shared::db::DbError;
 use shared::ids::{CodeId, UserId};
 use shared::outbox::Notice;
+use shared::referrals::deletion::queue;
 use shared::referrals::store::{self, CodeRow};
 use shared::users::{self, User};
 use shared::{Platform, audit, execute, fetch_all, fetch_optional};

@@ -46,7 +46,10 @@ pub enum Proof<'a> {
     Code(UserId),
     Passkey(&'a Used),
     /// What another provider said.
-    Identity { provider: &'a str, identity: &'a Identity },
+    Identity {
+        provider: &'a str,
+        identity: &'a Identity,
+    },
 }
 
 /// Signs the person in and leads them on to `onward`, a path of ours; by way of the second factor, where the account has

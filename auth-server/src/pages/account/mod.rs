@@ -19,8 +19,8 @@ mod upstream;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
-use axum::http::{StatusCode, Uri};
 use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::TimeDelta;
@@ -82,15 +82,8 @@ pub enum Section {
 
 impl Section {
     /// Those that stand in the navigation, in its order.
-    pub const ALL: &[Self] = &[
-        Self::Overview,
-        Self::Profile,
-        Self::Security,
-        Self::Sessions,
-        Self::Apps,
-        Self::Referrals,
-        Self::Activity,
-    ];
+    pub const ALL: &[Self] =
+        &[Self::Overview, Self::Profile, Self::Security, Self::Sessions, Self::Apps, Self::Referrals, Self::Activity];
 
     /// The key of its name.
     pub fn label(self) -> &'static str {
@@ -155,14 +148,6 @@ impl Section {
     /// Where one shows anew who one is, to come back here.
     fn confirm(self) -> String {
         format!("/account/confirm?request={}", self.word())
-    }
-
-    /// Whose page a path is: that of the section itself, or one below it.
-    fn of(path: &str) -> Self {
-        let is_in = |section: &&Self| {
-            path.strip_prefix(&section.path()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        Self::ALL.iter().rev().find(is_in).copied().unwrap_or(Self::Overview)
     }
 
     /// Where that word leads; `None` for any other.
