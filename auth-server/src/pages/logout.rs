@@ -174,7 +174,8 @@ pub fn onward(state: &AppState, page: &Page, left: &[RelyingParty], url: &str) -
     good_bye(state, page, left, true, Some(onward))
 }
 
-fn without_cookie(state: &AppState, mut response: Response) -> Response {
+/// Takes the session's cookie from a browser whose session has ended.
+pub fn without_cookie(state: &AppState, mut response: Response) -> Response {
     if let Ok(removal) = HeaderValue::from_str(&sessions::removal_cookie(state)) {
         response.headers_mut().append(header::SET_COOKIE, removal);
     }

@@ -7,7 +7,6 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use tower_sessions::Session;
 
 use super::{Account, Section, refused};
 use crate::AppState;
@@ -16,6 +15,7 @@ use crate::accounts::password::{confirm, phc_of};
 use crate::pages::error;
 use crate::pages::field::Field;
 use crate::pages::layout::see_other;
+use crate::pages::logout;
 use crate::pages::sheet::{FormPart, Sheet, current_password};
 
 fn sheet(account: &Account, state: &AppState, asked: bool, confirmation: String) -> Sheet {
@@ -68,7 +68,6 @@ pub struct Deletion {
 
 pub async fn submit(
     State(state): State<AppState>,
-    session: Session,
     account: Account,
     sent: Result<Form<Deletion>, FormRejection>,
 ) -> Response {
@@ -94,16 +93,14 @@ pub async fn submit(
         Ok(planned) => planned,
         Err(error) => return error::database(page, &error),
     };
-    // Its row is gone, and it is on the list of revocations: what is left is the cookie.
-    if let Err(error) = session.flush().await {
-        tracing::warn!(%error, "an ended session's cookie is left");
-    }
     let (title, lead) = match planned {
         Planned::For(at) => ("delete-planned-title", t.with("delete-planned-text", "day", t.day(at))),
         Planned::Deleted => ("delete-done-title", t.get("delete-done-text")),
     };
     let links = vec![(t.get("error-home"), "/".to_owned())];
-    Sheet { title: t.get(title), lead: Some(lead), links, ..Sheet::default() }.show(page, StatusCode::OK)
+    let done = Sheet { title: t.get(title), lead: Some(lead), links, ..Sheet::default() };
+    // The session's row is gone, and it is on the list of revocations: what is left is the cookie.
+    logout::without_cookie(&state, done.show(page, StatusCode::OK))
 }
 
 /// Where it goes on after keeping: to a path of ours that the sign-in was for.

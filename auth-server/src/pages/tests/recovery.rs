@@ -8,6 +8,9 @@ use crate::accounts::{email_change, recovery};
 
 const NEW: &str = "staple battery horse";
 
+/// The page of a request that nobody made: it looks like any other's.
+const ASKED: &str = "/reset-password?asked=00000000-0000-4000-8000-000000000000";
+
 /// What the mail about the newest forgotten password says: token and code.
 async fn reset_mail(state: &AppState) -> (String, String) {
     let platform = &state.platform;
@@ -297,8 +300,11 @@ async fn everything_about_oneself_comes_as_a_file() {
     .await;
 }
 
+/// With `PAGE_PREVIEW=folder` the pages are also written there, to be looked at.
 #[tokio::test]
 async fn the_pages_speak_both_languages_and_ask_for_a_sign_in() {
+    let preview = std::env::var_os("PAGE_PREVIEW").map(std::path::PathBuf::from);
+    let preview = preview.as_deref();
     each_state(&[], |state| async move {
         person(&state, "ann@example.com").await;
         let paths = [
@@ -315,12 +321,14 @@ async fn the_pages_speak_both_languages_and_ask_for_a_sign_in() {
                 assert_eq!(browser.get(path).await.location(), "/login?request=account-overview", "{path}");
             }
             browser.sign_in("ann@example.com").await;
-            for path in
-                [&paths[..4], &["/forgot-password", "/reset-password?asked=x", "/email-change?token=x"]].concat()
-            {
+            for path in [&paths[..4], &["/forgot-password", ASKED, "/email-change?token=x"]].concat() {
                 let page = browser.get(path).await;
                 assert!(page.body.contains(&format!("<html lang=\"{language}\">")), "{path}");
                 assert!(!page.body.contains("Unknown localization"), "{path}");
+                if let Some(folder) = preview {
+                    let name = path.trim_start_matches('/').replace(['/', '?', '='], "-");
+                    std::fs::write(folder.join(format!("{name}-{language}.html")), &page.body).unwrap();
+                }
                 let inline = ["<style", " style=", "<script>", " onclick="];
                 assert!(inline.iter().all(|part| !page.body.contains(part)), "{path}");
             }
