@@ -92,6 +92,9 @@ struct LoginPage<'a> {
     signup_link: String,
     /// Can this browser be asked for a passkey?
     passkeys: bool,
+    /// Does it ask by itself, in the field for the address? Not right after a passkey that was refused: it would be
+    /// offered again.
+    unasked: bool,
 }
 
 fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: String) -> LoginPage<'a> {
@@ -115,6 +118,7 @@ fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: St
         password,
         signup_link: through.link("/signup"),
         passkeys,
+        unasked: true,
     }
 }
 
@@ -145,10 +149,8 @@ pub async fn show(
         }
     }
     // Who comes from the device page has signed in there, or wants to as somebody else.
-    if pending.is_none() && resume(&through.request).is_none() {
-        if signed_in.is_some() {
-            return see_other("/");
-        }
+    if pending.is_none() && resume(&through.request).is_none() && signed_in.is_some() {
+        return see_other("/");
     }
     let hint = pending.as_ref().and_then(|p| p.request.login_hint.clone()).unwrap_or_default();
     page.render(StatusCode::OK, &form(&page, &through, pending.map(|p| p.client.name.clone()), hint))
@@ -220,6 +222,7 @@ async fn again(
     };
     let mut shown = form(&page, through, client, email);
     shown.alert = Some(page.t().get(message));
+    shown.unasked = message != "passkey-refused";
     let mut response = page.render(status, &shown);
     if let Some(after) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, retry_after_header(after));
