@@ -85,6 +85,9 @@ pub enum Notice {
     TotpAdded,
     TotpRemoved,
     RecoveryCodesMade,
+    /// Another provider's sign-in opens the account, or does so no more.
+    ProviderLinked,
+    ProviderUnlinked,
     /// `at` is the day on which the account will be deleted.
     DeletionPlanned,
     AccountKept,
@@ -106,6 +109,8 @@ impl Notice {
         Self::TotpAdded,
         Self::TotpRemoved,
         Self::RecoveryCodesMade,
+        Self::ProviderLinked,
+        Self::ProviderUnlinked,
         Self::DeletionPlanned,
         Self::AccountKept,
         Self::AccountDeleted,
@@ -123,6 +128,8 @@ impl Notice {
             Self::TotpAdded => "totp-added",
             Self::TotpRemoved => "totp-removed",
             Self::RecoveryCodesMade => "recovery-codes-made",
+            Self::ProviderLinked => "provider-linked",
+            Self::ProviderUnlinked => "provider-unlinked",
             Self::DeletionPlanned => "deletion-planned",
             Self::AccountKept => "account-kept",
             Self::AccountDeleted => "account-deleted",

@@ -23,6 +23,11 @@ const PAGE: i64 = 500;
 pub const TABLES: &[(&str, &str)] = &[
     ("users", "account"),
     ("password_credentials", "password"),
+    ("passkeys", "passkeys"),
+    ("totp_secrets", "authenticator_app"),
+    ("recovery_codes", "recovery_codes"),
+    ("upstream_identities", "other_providers"),
+    ("terms_agreements", "terms"),
     ("email_verifications", "email_verifications"),
     ("recovery_requests", "recovery_requests"),
     ("email_changes", "email_changes"),
@@ -127,6 +132,7 @@ async fn security(conn: &mut Conn, document: &mut Document, user: UserId) -> Res
     let password: Option<(Time,)> =
         fetch_optional!(conn, (Time,), "SELECT updated_at FROM password_credentials WHERE user_id = $1", user)?;
     document.member("password", &json!(password.map(|(at,)| json!({"changed_at": at}))));
+    factors(conn, document, user).await?;
     let sessions = fetch_all!(
         conn,
         (Option<Uuid>, Json<Value>, Time, Time),
@@ -169,6 +175,48 @@ async fn security(conn: &mut Conn, document: &mut Document, user: UserId) -> Res
             .into_iter()
             .map(|(to, at, until, over)| json!({"new_email": to, "at": at, "until": until, "over_at": over})),
     );
+    Ok(())
+}
+
+async fn factors(conn: &mut Conn, document: &mut Document, user: UserId) -> Result<(), DbError> {
+    let passkeys = fetch_all!(
+        conn,
+        (String, Time, Option<Time>),
+        "SELECT name, created_at, last_used_at FROM passkeys WHERE user_id = $1 ORDER BY created_at",
+        user
+    )?;
+    let passkey = |(name, at, used)| json!({"name": name, "at": at, "last_used_at": used});
+    document.list("passkeys", passkeys.into_iter().map(|row: (String, Time, Option<Time>)| passkey(row)));
+    let app: Option<(Time,)> =
+        fetch_optional!(conn, (Time,), "SELECT created_at FROM totp_secrets WHERE user_id = $1", user)?;
+    document.member("authenticator_app", &json!(app.map(|(at,)| json!({"at": at}))));
+    let codes = fetch_all!(
+        conn,
+        (Time, Option<Time>),
+        "SELECT created_at, used_at FROM recovery_codes WHERE user_id = $1 ORDER BY created_at",
+        user
+    )?;
+    document.list("recovery_codes", codes.into_iter().map(|(at, used)| json!({"at": at, "used_at": used})));
+    let providers = fetch_all!(
+        conn,
+        (String, String, Option<String>, Time, Option<Time>),
+        "SELECT issuer, subject, email, created_at, last_used_at FROM upstream_identities WHERE user_id = $1 \
+         ORDER BY created_at",
+        user
+    )?;
+    document.list(
+        "other_providers",
+        providers.into_iter().map(|(issuer, subject, email, at, used)| {
+            json!({"issuer": issuer, "subject": subject, "email": email, "at": at, "last_used_at": used})
+        }),
+    );
+    let terms = fetch_all!(
+        conn,
+        (String, Time),
+        "SELECT version, agreed_at FROM terms_agreements WHERE user_id = $1 ORDER BY agreed_at",
+        user
+    )?;
+    document.list("terms", terms.into_iter().map(|(version, at)| json!({"version": version, "at": at})));
     Ok(())
 }
 

@@ -10,8 +10,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use shared::Platform;
 use shared::db::{DbError, Tx};
 use shared::ids::UserId;
+use shared::outbox::Notice;
 use shared::{audit, fetch_optional};
 use uuid::Uuid;
+
+use super::notices;
 
 const PURPOSE: &str = "known-accounts";
 
@@ -110,7 +113,12 @@ pub async fn notice_new_device(tx: &mut Tx, platform: &Platform, user: UserId) -
         user
     )?;
     let details = serde_json::json!({ "first": before.is_none() });
-    audit::record(tx, platform, "signin.new_device", Some(user), None, details).await
+    audit::record(tx, platform, "signin.new_device", Some(user), None, details).await?;
+    // Whoever has just signed up knows.
+    match before {
+        None => Ok(()),
+        Some(_) => notices::tell_of(tx, platform, user, Notice::NewDevice, None).await,
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use shared::Platform;
 use shared::db::{DbError, Tx};
+use shared::ids::UserId;
 use shared::outbox::{self, Job, Notice, SecurityNotice};
-use shared::users::User;
+use shared::users::{self, User};
 
 /// Has `user` told, in their language and at the address they have once the caller's transaction is over.
 pub async fn tell(tx: &mut Tx, platform: &Platform, user: &User, what: Notice) -> Result<(), DbError> {
@@ -28,4 +29,16 @@ pub async fn tell_with(
     };
     change(&mut notice);
     outbox::enqueue(tx, platform, &Job::SecurityNotice(notice)).await
+}
+
+/// The same for who knows the account by its id; `detail` names what it is about.
+pub async fn tell_of(
+    tx: &mut Tx,
+    platform: &Platform,
+    user_id: UserId,
+    what: Notice,
+    detail: Option<&str>,
+) -> Result<(), DbError> {
+    let Some(user) = users::by_id(tx, user_id).await? else { return Ok(()) };
+    tell_with(tx, platform, &user, what, |notice| notice.detail = detail.map(str::to_owned)).await
 }

@@ -11,7 +11,7 @@ use shared::outbox::Notice;
 use shared::users::User;
 use shared::{Platform, audit, execute, fetch_optional};
 
-use super::{Fault, check_password, notices};
+use super::{Fault, check_new_password, check_password, notices};
 use crate::passwords::PasswordError;
 use crate::sessions::SignedIn;
 use crate::{AppState, sessions};
@@ -102,6 +102,7 @@ pub async fn change(
     let email = Email::parse(&user.email).ok();
     check_password(new, email.as_ref(), &platform.config).map_err(PasswordFailure::New)?;
     let before = confirm(state, signed_in, current).await?;
+    check_new_password(state, new, email.as_ref()).await.map_err(PasswordFailure::New)?;
     let phc = state.passwords.hash(new).await?;
     let now = platform.clock.now();
     let mut tx = platform.db.begin().await?;

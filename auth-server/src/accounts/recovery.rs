@@ -22,7 +22,7 @@ use shared::users::{self, User};
 use shared::{Platform, audit, execute, fetch_optional};
 use subtle::ConstantTimeEq;
 
-use super::{Fault, check_password, notices, signup, typed_code};
+use super::{Fault, check_new_password, check_password, factors, notices, signup, typed_code, upstream};
 use crate::passwords::PasswordError;
 use crate::{AppState, sessions};
 
@@ -193,7 +193,8 @@ pub async fn reset(state: &AppState, proof: &Proof, password: &str, ip: &ClientI
             *id
         }
     };
-    check_password(password, email_of(platform, id).await?.as_ref(), &platform.config).map_err(ResetError::Password)?;
+    let email = email_of(platform, id).await?;
+    check_new_password(state, password, email.as_ref()).await.map_err(ResetError::Password)?;
     let phc = state.passwords.hash(password).await?;
     let mut tx = platform.db.begin().await?;
     let user = consume(&mut tx, platform, id, &phc).await?;
@@ -270,7 +271,10 @@ async fn consume(tx: &mut Tx, platform: &Platform, id: RecoveryId, phc: &str) ->
     sessions::end_all_of(tx, platform, user_id).await?;
     if proved_before.is_none() {
         execute!(tx, "UPDATE users SET email_verified_at = $2 WHERE id = $1", user_id, now)?;
-        // Whoever opened the account never proved the address. What they allowed is not for its owner to answer for.
+        // Whoever opened the account never proved the address. What they allowed is not for its owner to answer for, and
+        // no way in of theirs is left.
+        factors::delete_all(tx, user_id).await?;
+        upstream::delete_all(tx, user_id).await?;
         execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
         signup::ask_who(tx, platform, user_id).await?;
     }

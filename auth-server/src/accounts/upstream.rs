@@ -10,14 +10,15 @@ use shared::db::{Conn, DbError, Tx};
 use shared::email::Email;
 use shared::http::ClientIp;
 use shared::ids::{SessionId, UserId};
+use shared::outbox::Notice;
 use shared::referrals::cached;
 use shared::users::{self, User};
 use shared::{Platform, audit, execute, fetch_all, fetch_one, fetch_optional};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::Fault;
 use super::signup::{self, NewAccount, Outcome, SignUpError};
+use super::{Fault, notices};
 use crate::AppState;
 use crate::sessions::{self, SignedIn};
 use crate::upstream::{Identity, Secrets};
@@ -252,7 +253,9 @@ async fn notice_way_in(
     kind: &'static str,
     provider: &str,
 ) -> Result<(), DbError> {
-    audit::record(tx, platform, kind, Some(user), None, serde_json::json!({"provider": provider})).await
+    audit::record(tx, platform, kind, Some(user), None, serde_json::json!({"provider": provider})).await?;
+    let what = if kind == "upstream.linked" { Notice::ProviderLinked } else { Notice::ProviderUnlinked };
+    notices::tell_of(tx, platform, user, what, Some(provider)).await
 }
 
 /// What came of linking.
@@ -376,9 +379,21 @@ pub async fn of_user(conn: &mut Conn, user: UserId) -> Result<Vec<Way>, DbError>
 
 /// How many ways into an account there are besides its identities. The one place that knows them all.
 async fn other_ways_in(conn: &mut Conn, user: UserId) -> Result<i64, DbError> {
-    let (passwords,): (i64,) =
-        fetch_one!(conn, (i64,), "SELECT COUNT(*) FROM password_credentials WHERE user_id = $1", user)?;
-    Ok(passwords)
+    let (ways,): (i64,) = fetch_one!(
+        conn,
+        (i64,),
+        "SELECT (SELECT COUNT(*) FROM password_credentials WHERE user_id = $1) \
+         + (SELECT COUNT(*) FROM passkeys WHERE user_id = $1)",
+        user
+    )?;
+    Ok(ways)
+}
+
+/// Takes every way in by another provider off an account, for a new owner: those were whose the account was.
+pub async fn delete_all(tx: &mut Tx, user: UserId) -> Result<(), DbError> {
+    execute!(tx, "DELETE FROM upstream_identities WHERE user_id = $1", user)?;
+    execute!(tx, "DELETE FROM upstream_attempts WHERE user_id = $1", user)?;
+    Ok(())
 }
 
 /// May this identity be taken away? Not when nothing else opens the account; one whose provider is no longer configured

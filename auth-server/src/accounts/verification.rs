@@ -28,7 +28,7 @@ use shared::secret::PlainToken;
 use shared::users::{self, NewUser};
 use shared::{Platform, audit, execute, fetch_optional};
 
-use super::{factors, signup};
+use super::{factors, signup, upstream};
 use crate::passwords::PasswordError;
 use crate::{AppState, sessions};
 
@@ -399,11 +399,9 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
     // the password changed (`signin::still_holds`).
     sessions::end_all_of(tx, platform, user_id).await?;
     factors::delete_all(tx, user_id).await?;
+    upstream::delete_all(tx, user_id).await?;
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
-    // Other providers' accounts are ways in, and those were whose the account was.
-    execute!(tx, "DELETE FROM upstream_identities WHERE user_id = $1", user_id)?;
-    execute!(tx, "DELETE FROM upstream_attempts WHERE user_id = $1", user_id)?;
     audit::record(tx, platform, "account.handed_over", Some(user_id), None, serde_json::json!({})).await?;
     let referrer: Option<(i64,)> =
         fetch_optional!(tx, (i64,), "SELECT CAST(1 AS BIGINT) FROM referrals WHERE referral_user_id = $1", user_id)?;

@@ -112,6 +112,9 @@ struct LoginPage<'a> {
     forgot_link: String,
     /// What went well on the way here.
     notice: Option<String>,
+    /// Does it ask by itself, in the field for the address? Not right after a passkey that was refused: it would be
+    /// offered again.
+    unasked: bool,
 }
 
 fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: String) -> LoginPage<'a> {
@@ -140,6 +143,7 @@ fn form<'a>(page: &'a Page, through: &Through, client: Option<String>, email: St
         ways: Ways::new(page),
         forgot_link: through.link("/forgot-password"),
         notice: None,
+        unasked: true,
     }
 }
 
@@ -284,6 +288,7 @@ async fn again(
         Ok(pending) => pending.map(|p| p.client.name.clone()),
         Err(response) => return response,
     };
+    let unasked = !(matches!(why, SignInError::Refused) && refused == "passkey-refused");
     let (status, message, retry_after) = match why {
         // 422 like any other field at fault: 401 would need a challenge, and there is none for forms.
         SignInError::Refused => (StatusCode::UNPROCESSABLE_ENTITY, page.t().get(refused), None),
@@ -293,6 +298,7 @@ async fn again(
     };
     let mut shown = form(&page, through, client, email);
     shown.alert = Some(message);
+    shown.unasked = unasked;
     let mut response = page.render(status, &shown);
     if let Some(after) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, retry_after_header(after));

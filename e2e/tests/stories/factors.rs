@@ -106,6 +106,8 @@ async fn is_seen(browser: &Browser, name: &str) {
         for theme in ["light", "dark"] {
             let features = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
             browser_says(browser, "Emulation.setEmulatedMedia", features).await;
+            // Colours change gently.
+            tokio::time::sleep(Duration::from_millis(400)).await;
             browser.shows(&format!("factors-{name}-{device}-{theme}")).await;
         }
     }

@@ -48,3 +48,15 @@ upstream-linked-on = connected on { $day }
 upstream-add = Connect
 upstream-remove = Disconnect
 upstream-only-way = This is your only way in. Add another one before you disconnect it.
+
+mail-notice-provider-linked-subject = Another way to sign in was added
+mail-notice-provider-linked-intro = Since { $moment }, your account at { $site } can also be signed in to by way of another provider.
+mail-notice-provider-linked-button = See how you sign in
+mail-notice-provider-linked-note = If it was not you, unlink it and change your password.
+
+mail-notice-provider-unlinked-subject = A way to sign in was removed
+mail-notice-provider-unlinked-intro = Since { $moment }, another provider does not sign you in to your account at { $site } any more.
+mail-notice-provider-unlinked-button = See how you sign in
+mail-notice-provider-unlinked-note = If it was not you, change your password and see who is signed in.
+
+security-upstream = See the providers

@@ -50,3 +50,15 @@ upstream-linked-on = подключён { $day }
 upstream-add = Подключить
 upstream-remove = Отключить
 upstream-only-way = Это ваш единственный способ входа. Прежде чем отключить его, добавьте другой.
+
+mail-notice-provider-linked-subject = Добавлен ещё один способ входа
+mail-notice-provider-linked-intro = В ваш аккаунт на { $site } теперь можно войти и через другой сервис: { $moment }.
+mail-notice-provider-linked-button = Посмотреть способы входа
+mail-notice-provider-linked-note = Если это были не вы, отвяжите его и смените пароль.
+
+mail-notice-provider-unlinked-subject = Удалён один из способов входа
+mail-notice-provider-unlinked-intro = Через другой сервис больше нельзя войти в ваш аккаунт на { $site }: { $moment }.
+mail-notice-provider-unlinked-button = Посмотреть способы входа
+mail-notice-provider-unlinked-note = Если это были не вы, смените пароль и проверьте, кто вошёл.
+
+security-upstream = Посмотреть сервисы

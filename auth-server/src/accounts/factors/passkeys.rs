@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::db::{Conn, DbError, Tx};
 use shared::ids::UserId;
+use shared::outbox::Notice;
 use shared::secret::PlainToken;
 use shared::users::User;
 use shared::{Platform, audit, execute, fetch_all, fetch_optional};
@@ -18,6 +19,8 @@ use webauthn_rs::prelude::{
     DiscoverableAuthentication, Passkey, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential,
     Webauthn, WebauthnBuilder, WebauthnError,
 };
+
+use crate::accounts::notices;
 
 /// How long an answer may take.
 const CEREMONY: TimeDelta = TimeDelta::minutes(5);
@@ -128,6 +131,7 @@ pub async fn finish_registration(
         return Err(PasskeyError::Refused);
     }
     audit::record(&mut tx, platform, "factor.passkey_added", Some(user_id), None, json!({"name": name})).await?;
+    notices::tell_of(&mut tx, platform, user_id, Notice::PasskeyAdded, Some(name)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -211,6 +215,7 @@ pub async fn delete(tx: &mut Tx, platform: &Platform, user: UserId, id: Uuid) ->
         fetch_optional!(tx, (String,), "DELETE FROM passkeys WHERE id = $1 AND user_id = $2 RETURNING name", id, user)?;
     let Some((name,)) = row else { return Ok(false) };
     audit::record(tx, platform, "factor.passkey_removed", Some(user), None, json!({"name": name})).await?;
+    notices::tell_of(tx, platform, user, Notice::PasskeyRemoved, Some(&name)).await?;
     Ok(true)
 }
 

@@ -7,9 +7,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use shared::db::{Conn, DbError, Tx};
 use shared::ids::{SessionId, UserId};
+use shared::outbox::Notice;
 use shared::{Platform, audit, execute, fetch_optional};
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 use zeroize::Zeroizing;
+
+use crate::accounts::notices;
 
 /// Digits of a code.
 pub const DIGITS: usize = 6;
@@ -86,6 +89,7 @@ impl Setup {
         )?;
         if made == 1 {
             audit::record(tx, platform, "factor.totp_added", Some(user), None, json!({})).await?;
+            notices::tell_of(tx, platform, user, Notice::TotpAdded, None).await?;
         }
         Ok(made == 1)
     }
@@ -151,6 +155,7 @@ pub async fn remove(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result
     execute!(tx, "DELETE FROM recovery_codes WHERE user_id = $1", user_id)?;
     if removed == 1 {
         audit::record(tx, platform, "factor.totp_removed", Some(user_id), None, json!({})).await?;
+        notices::tell_of(tx, platform, user_id, Notice::TotpRemoved, None).await?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use qrcode::render::svg;
 use serde::Deserialize;
 use serde_json::json;
 use shared::db::DbError;
+use shared::outbox::Notice;
 use shared::secret::PlainToken;
 use uuid::Uuid;
 
@@ -23,6 +24,7 @@ use crate::accounts;
 use crate::accounts::factors::passkeys::{self, Kept, PasskeyError};
 use crate::accounts::factors::totp::{self, Setup};
 use crate::accounts::factors::{count_try, has_second, recovery_codes};
+use crate::accounts::notices;
 use crate::pages::error;
 use crate::pages::field::Field;
 use crate::pages::layout::{Page, see_other};
@@ -56,6 +58,8 @@ struct SecurityPage<'a> {
     passkeys: Vec<Kept>,
     /// Can browsers hold passkeys for this address?
     offered: bool,
+    /// Can other providers be ways in?
+    upstream: bool,
     app_since: Option<DateTime<Utc>>,
     codes_left: u64,
 }
@@ -108,6 +112,7 @@ async fn page(state: &AppState, account: &Account, status: StatusCode, alert: Op
                 alert: alert.map(|key| t.get(key)),
                 passkeys,
                 offered: passkeys::relying_party(&state.platform).is_some(),
+                upstream: !state.platform.config.upstream.is_empty(),
                 app_since,
                 codes_left,
             },
@@ -370,6 +375,7 @@ async fn make_codes(
             return Ok::<_, DbError>(None);
         }
         let codes = recovery_codes::make(&mut tx, &state.platform, user).await?;
+        notices::tell_of(&mut tx, &state.platform, user, Notice::RecoveryCodesMade, None).await?;
         tx.commit().await?;
         Ok(Some(codes))
     };
