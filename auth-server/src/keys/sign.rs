@@ -179,10 +179,11 @@ impl SigningKey {
 
     /// A JWT access token (RFC 9068 §2): `typ: at+jwt`, signed with this key.
     pub fn sign_access_token(&self, claims: &impl Serialize) -> Result<String, SigningError> {
-        let claims = serde_json::to_vec(claims).map_err(|e| SigningError::Other(e.to_string()))?;
-        let mut token = String::with_capacity(self.access_token_header.len() + claims.len() * 4 / 3 + 360);
+        let mut json = Vec::with_capacity(512);
+        serde_json::to_writer(&mut json, claims).map_err(|e| SigningError::Other(e.to_string()))?;
+        let mut token = String::with_capacity(self.access_token_header.len() + json.len() * 4 / 3 + 360);
         token.push_str(&self.access_token_header);
-        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        URL_SAFE_NO_PAD.encode_string(json, &mut token);
         let signature = self.sign_bytes(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);

@@ -29,6 +29,8 @@ pub fn router(state: &AppState) -> Router<AppState> {
     // Browser-based clients call these from their own origin. No cookie is read here, so any origin may.
     let cors = CorsLayer::new()
         .allow_origin(Any)
+        // The answer is the same whoever asks.
+        .vary([])
         .allow_methods([Method::GET, Method::POST])
         // Swagger UI sends the last one.
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, DPOP, HeaderName::from_static("x-requested-with")])

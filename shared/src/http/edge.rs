@@ -2,22 +2,25 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request};
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use ipnet::IpNet;
 use metrics::{Counter, Histogram};
 use tokio::time::Instant;
-use tower::ServiceBuilder;
+use tower::layer::layer_fn;
+use tower::{Service, ServiceBuilder};
 use tracing::Instrument;
 
 use super::client_certificate::{self, ClientCertificate};
@@ -79,34 +82,77 @@ impl Edge {
     /// Wraps `router`, which gets no further routes after.
     pub fn wrap(self, router: Router) -> Router {
         // One layer of the router's: each takes a box and a copy of the service for every request.
-        router
-            .layer(ServiceBuilder::new().layer(from_fn_with_state(self, pass)).layer(DefaultBodyLimit::max(BODY_LIMIT)))
+        let edge = layer_fn(move |inner| Passing { edge: self.clone(), inner });
+        router.layer(ServiceBuilder::new().layer(edge).layer(DefaultBodyLimit::max(BODY_LIMIT)))
     }
 }
 
-async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
-    let arrived = Instant::now();
-    let edge = &*edge.0;
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-    let from_proxy = peer.is_some_and(|peer| client_ip::is_trusted(peer, &edge.trusted_proxies));
-    if let Some(peer) = peer {
-        let client = ClientIp::resolve(peer, request.headers(), &edge.trusted_proxies);
-        request.extensions_mut().insert(client);
+/// What is within the edge. Not axum's `from_fn`, which copies and boxes it anew for every request.
+#[derive(Clone)]
+struct Passing<S> {
+    edge: Edge,
+    inner: S,
+}
+
+impl<S> Service<Request> for Passing<S>
+where
+    S: Service<Request, Error = Infallible>,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
     }
-    if let Some((header, chain)) = &edge.certificate_header {
-        client_certificate::settle(&mut request, from_proxy, header, chain.as_ref());
-    } else if from_proxy {
-        // A proxy's own certificate is not its clients': tokens bound to it would serve whoever comes that way.
-        request.extensions_mut().remove::<ClientCertificate>();
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let arrival = self.edge.admit(&mut request);
+        let inner = self.inner.call(request).map(|Ok(response)| response.into_response());
+        let edge = self.edge.clone();
+        Box::pin(async move { Ok(pass(&edge.0, arrival, inner).await) })
     }
-    let id = request_id::settle(request.headers(), from_proxy, &edge.random, &edge.clock);
-    let method = method_name(request.method());
-    let matched = request.extensions().get::<MatchedPath>().cloned();
+}
+
+/// What is known of a request when it comes in.
+struct Arrival {
+    at: Instant,
+    id: String,
+    method: &'static str,
+    matched: Option<MatchedPath>,
+}
+
+impl Edge {
+    /// Settles where a request comes from and what it is called.
+    fn admit(&self, request: &mut Request) -> Arrival {
+        let (at, edge) = (Instant::now(), &*self.0);
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+        let from_proxy = peer.is_some_and(|peer| client_ip::is_trusted(peer, &edge.trusted_proxies));
+        if let Some(peer) = peer {
+            let client = ClientIp::resolve(peer, request.headers(), &edge.trusted_proxies);
+            request.extensions_mut().insert(client);
+        }
+        if let Some((header, chain)) = &edge.certificate_header {
+            client_certificate::settle(request, from_proxy, header, chain.as_ref());
+        } else if from_proxy {
+            // A proxy's own certificate is not its clients': tokens bound to it would serve whoever comes that way.
+            request.extensions_mut().remove::<ClientCertificate>();
+        }
+        let id = request_id::settle(request.headers(), from_proxy, &edge.random, &edge.clock);
+        let method = method_name(request.method());
+        Arrival { at, id, method, matched: request.extensions().get::<MatchedPath>().cloned() }
+    }
+}
+
+async fn pass(edge: &Inner, arrival: Arrival, inner: impl Future<Output = Response>) -> Response {
+    let Arrival { at, id, method, matched } = arrival;
     let route = matched.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let span = tracing::info_span!("request", method, route, request_id = id);
 
     let answer = async {
-        let answer = tokio::time::timeout(edge.timeout, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+        let answer = tokio::time::timeout(edge.timeout, AssertUnwindSafe(inner).catch_unwind()).await;
         let response = match answer {
             Ok(Ok(response)) => described(response),
             Ok(Err(panic)) => {
@@ -118,7 +164,7 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
                 Problem::unavailable().into_response()
             }
         };
-        report(&edge.meters, method, route, response.status().as_u16(), arrived.elapsed());
+        report(&edge.meters, method, route, response.status().as_u16(), at.elapsed());
         response
     };
     let mut response = request_id::CURRENT.scope(id.clone(), answer).instrument(span).await;

@@ -53,20 +53,11 @@ struct Requirement {
 }
 
 /// Where each test is; two files of one name are a mistake once anything refers to it.
-type Tests = BTreeMap<String, Vec<String>>;
+pub type Tests = BTreeMap<String, Vec<String>>;
 
 #[test]
 fn the_conformance_table_has_no_empty_cell_and_names_only_tests_that_exist() {
-    let mut tests = Tests::new();
-    let mut wrong = vec![];
-    let mut files = vec![];
-    for folder in FOLDERS {
-        collect(&super::root().join(folder), &mut files);
-    }
-    for file in files {
-        let path = file.strip_prefix(super::root()).unwrap().display().to_string();
-        wrong.extend(read_tests(&path, &std::fs::read_to_string(&file).unwrap(), &mut tests));
-    }
+    let (tests, mut wrong) = all_tests();
     let folder = super::root().join("docs/conformance");
     let Specifications { specification: specifications } = read(&folder.join("specifications.toml"));
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -79,6 +70,19 @@ fn the_conformance_table_has_no_empty_cell_and_names_only_tests_that_exist() {
     });
     assert!(wrong.is_empty(), "{wrong:#?}");
     super::document("docs/CONFORMANCE.md", &page);
+}
+
+/// Every test there is, and what only looks like one.
+pub fn all_tests() -> (Tests, Vec<String>) {
+    let (mut tests, mut wrong, mut files) = (Tests::new(), vec![], vec![]);
+    for folder in FOLDERS {
+        collect(&super::root().join(folder), &mut files);
+    }
+    for file in files {
+        let path = file.strip_prefix(super::root()).unwrap().display().to_string();
+        wrong.extend(read_tests(&path, &std::fs::read_to_string(&file).unwrap(), &mut tests));
+    }
+    (tests, wrong)
 }
 
 /// The page, or everything that is wrong with it.
@@ -136,6 +140,10 @@ fn page(tests: &Tests, specifications: &[Specification], stated: Vec<Requirement
     }
 
     let mut page = INTRODUCTION.to_owned();
+    page += "\n";
+    for Specification { title, .. } in specifications {
+        let _ = writeln!(page, "- [{title}](#{})", anchor(title));
+    }
     for (index, Specification { title, url, sections, .. }) in specifications.iter().enumerate() {
         let Some(mut rows) = rows.remove(&index) else {
             wrong.push(format!("nothing is required by {title}, and no test names it"));
@@ -205,6 +213,12 @@ fn read_tests(path: &str, text: &str, tests: &mut Tests) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What a link to the heading says, as the usual renderers of Markdown make it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
 /// The name of the function that the line begins.

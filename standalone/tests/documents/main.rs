@@ -6,6 +6,7 @@ mod conformance;
 mod fuzzing;
 mod openapi;
 mod paths;
+mod security;
 mod tour;
 
 use std::path::{Path, PathBuf};

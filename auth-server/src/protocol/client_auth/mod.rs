@@ -154,6 +154,10 @@ fn form_decoded(text: &str) -> Option<String> {
     if text.contains('&') {
         return None;
     }
+    // Most say what they mean: nothing is to be decoded in what we draw ourselves.
+    if !text.contains(['%', '+']) {
+        return Some(text.to_owned());
+    }
     let form = format!("v={text}");
     form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned())
 }

@@ -250,7 +250,7 @@ pub struct Stateless<'a> {
 #[async_trait]
 impl Issuer for Stateless<'_> {
     async fn issue(&mut self, grant: Grant) -> Result<IssuedToken, ()> {
-        let token = self.platform.random.uuid_v4().to_string();
+        let token = self.platform.random.uuid_v7(&self.platform.clock).to_string();
         Ok(IssuedToken { token, refresh: None, until: grant.until, token_type: TokenType::Bearer })
     }
 
