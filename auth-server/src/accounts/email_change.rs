@@ -124,7 +124,7 @@ pub async fn begin(state: &AppState, user: &User, new: &Email, locale: &str) -> 
 }
 
 /// No change waits for this account any more.
-async fn forget(tx: &mut Tx, platform: &Platform, user: UserId) -> Result<u64, DbError> {
+pub(super) async fn forget(tx: &mut Tx, platform: &Platform, user: UserId) -> Result<u64, DbError> {
     execute!(
         tx,
         "UPDATE email_changes SET consumed_at = $2 WHERE user_id = $1 AND consumed_at IS NULL",

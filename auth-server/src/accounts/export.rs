@@ -227,27 +227,32 @@ async fn found_out(conn: &mut Conn, document: &mut Document, platform: &Platform
         "SELECT source, status, score, flagged, answer, checked_at FROM email_checks WHERE user_id = $1",
         user.id
     )?;
+    // Who has not proved the address may have typed a stranger's, about whom they learn nothing here.
+    let proved = user.email_verified_at.is_some();
     let check = check.map(|(source, status, score, flagged, Json(answer), at)| {
+        let answer = proved.then_some(answer);
         json!({"source": source, "status": status, "score": score, "flagged": flagged, "answer": answer, "at": at})
     });
     document.member("email_check", &json!(check));
-    // Who has not proved the address may have typed a stranger's, about whom they learn nothing here.
     let enrichment = fetch_optional!(
         conn,
         (String, String, Json<Value>, Time),
         "SELECT source, status, answer, fetched_at FROM enrichments WHERE user_id = $1",
         user.id
     )?
-    .filter(|_| user.email_verified_at.is_some());
+    .filter(|_| proved);
     let enrichment = enrichment.map(
         |(source, status, Json(answer), at)| json!({"source": source, "status": status, "answer": answer, "at": at}),
     );
     document.member("enrichment", &json!(enrichment));
-    let no_invitations = match Email::parse(&user.email).ok().filter(|_| user.email_verified_at.is_some()) {
+    let no_invitations = match Email::parse(&user.email).ok().filter(|_| proved) {
         Some(email) => Some(unsubscribe::has_objected(conn, &unsubscribe::hash(platform, &email)).await?),
         None => None,
     };
-    let no_lookups = forgotten::contains(conn, platform, &user.email_key).await?;
+    let no_lookups = match proved {
+        true => Some(forgotten::contains(conn, platform, &user.email_key).await?),
+        false => None,
+    };
     document.member("objections", &json!({"invitations": no_invitations, "lookups": no_lookups}));
     Ok(())
 }

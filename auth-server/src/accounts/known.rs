@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::Platform;
-use shared::db::{DbError, Tx};
+use shared::db::{Conn, DbError, Tx};
 use shared::ids::UserId;
 use shared::outbox::Notice;
 use shared::{audit, fetch_optional};
@@ -23,6 +23,9 @@ pub const MOST: usize = 5;
 
 /// After so long without a sign-in, an account is forgotten here. Browsers keep no cookie longer.
 pub const LIFE: TimeDelta = TimeDelta::days(400);
+
+/// How long after an account was made its first device is no news.
+const JUST: TimeDelta = TimeDelta::minutes(10);
 
 /// 16 bytes of id, 8 of time.
 const ENTRY: usize = 24;
@@ -77,6 +80,24 @@ impl Known {
         self.accounts.iter().map(|(user, _)| *user)
     }
 
+    /// Those that may be told of their accounts here: none whose password was set since by somebody who need not be them.
+    pub async fn still(&self, conn: &mut Conn) -> Result<Vec<UserId>, DbError> {
+        let mut still = vec![];
+        for (user, at) in &self.accounts {
+            let set: Option<(DateTime<Utc>,)> = fetch_optional!(
+                conn,
+                (DateTime<Utc>,),
+                "SELECT updated_at FROM password_credentials WHERE user_id = $1",
+                *user
+            )?;
+            // The cookie has whole seconds.
+            if set.is_none_or(|(set,)| set.timestamp() <= at.timestamp()) {
+                still.push(*user);
+            }
+        }
+        Ok(still)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty()
     }
@@ -105,20 +126,12 @@ impl Known {
 /// of it: written down here, and to be mailed (kind `new-device`) unless it is the account's first sign-in at all, of which
 /// nobody needs a warning. Call it before the sign-in itself is written down.
 pub async fn notice_new_device(tx: &mut Tx, platform: &Platform, user: UserId) -> Result<(), DbError> {
-    let before: Option<(i64,)> = fetch_optional!(
-        tx,
-        (i64,),
-        "SELECT CAST(1 AS BIGINT) FROM audit_events \
-         WHERE user_id = $1 AND kind IN ('signin.succeeded', 'signin.new_device') LIMIT 1",
-        user
-    )?;
-    let details = serde_json::json!({ "first": before.is_none() });
-    audit::record(tx, platform, "signin.new_device", Some(user), None, details).await?;
+    let made: Option<(DateTime<Utc>,)> =
+        fetch_optional!(tx, (DateTime<Utc>,), "SELECT created_at FROM users WHERE id = $1", user)?;
     // Whoever has just signed up knows.
-    match before {
-        None => Ok(()),
-        Some(_) => notices::tell_of(tx, platform, user, Notice::NewDevice, None).await,
-    }
+    let first = made.is_none_or(|(at,)| platform.clock.now() - at < JUST);
+    audit::record(tx, platform, "signin.new_device", Some(user), None, serde_json::json!({ "first": first })).await?;
+    if first { Ok(()) } else { notices::tell_of(tx, platform, user, Notice::NewDevice, None).await }
 }
 
 #[cfg(test)]

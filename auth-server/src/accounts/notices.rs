@@ -19,6 +19,12 @@ pub async fn tell_with(
     what: Notice,
     change: impl FnOnce(&mut SecurityNotice),
 ) -> Result<(), DbError> {
+    // Nobody has shown that they read mail there: whoever opened the account with a stranger's address must not have them
+    // told of everything that is done to it. The end of an account is told once.
+    let once = matches!(what, Notice::DeletionPlanned | Notice::AccountDeleted);
+    if user.email_verified_at.is_none() && !once {
+        return Ok(());
+    }
     let mut notice = SecurityNotice {
         user_id: user.id,
         what,

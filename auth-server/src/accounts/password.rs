@@ -11,7 +11,7 @@ use shared::outbox::Notice;
 use shared::users::User;
 use shared::{Platform, audit, execute, fetch_optional};
 
-use super::{Fault, check_new_password, check_password, notices};
+use super::{Fault, check_new_password, check_password, email_change, factors, notices};
 use crate::passwords::PasswordError;
 use crate::sessions::SignedIn;
 use crate::{AppState, sessions};
@@ -128,6 +128,8 @@ pub async fn change(
     if changed == 0 {
         return Err(PasswordFailure::Wrong);
     }
+    email_change::forget(&mut tx, platform, user.id).await?;
+    factors::delete_unfinished(&mut tx, user.id).await?;
     // A link that was mailed before must not undo this.
     execute!(
         &mut tx,

@@ -22,7 +22,7 @@ use shared::users::{self, User};
 use shared::{Platform, audit, execute, fetch_optional};
 use subtle::ConstantTimeEq;
 
-use super::{Fault, check_new_password, check_password, factors, notices, signup, typed_code, upstream};
+use super::{Fault, check_new_password, check_password, email_change, factors, notices, signup, typed_code, upstream};
 use crate::passwords::PasswordError;
 use crate::{AppState, sessions};
 
@@ -77,6 +77,7 @@ pub async fn ask(state: &AppState, email: &Email, locale: &str, ip: &ClientIp) -
     let platform = &state.platform;
     platform.limits.check("recovery", &ip.bucket(), platform.config.limits.signins_per_minute, MINUTE).await?;
     let may_mail = may_mail(platform, email).await;
+    let may_mail_strangers = may_mail_strangers(platform, email).await;
     let now = platform.clock.now();
     let id = RecoveryId(platform.random.uuid_v4());
     let mut tx = platform.db.begin().await?;
@@ -98,6 +99,9 @@ pub async fn ask(state: &AppState, email: &Email, locale: &str, ip: &ClientIp) -
         now,
         now + minutes(platform)
     )?;
+    // Where nobody has shown that they read mail there, all ways to write one address count together.
+    let proved = owner.as_ref().is_some_and(|owner| owner.email_verified_at.is_some());
+    let may_mail = may_mail && (proved || may_mail_strangers);
     let locale = owner.as_ref().and_then(|owner| owner.locale.clone()).unwrap_or_else(|| locale.to_owned());
     let reset = Job::ResetPassword { recovery_id: id, locale: locale.clone() };
     match (owner, waiting) {
@@ -125,6 +129,13 @@ async fn may_mail(platform: &Platform, email: &Email) -> bool {
     let hour = limits.check("recovery-mail", &key, MAILS_PER_MAILBOX_AND_HOUR, HOUR).await.is_ok();
     let day = limits.check("recovery-mail-day", &key, MAILS_PER_MAILBOX_AND_DAY, DAY).await.is_ok();
     (hour && day) || limits.check("recovery-mail-drip", &key, 1, DRIP).await.is_ok()
+}
+
+/// The same for all addresses that are one mailbox: for those that are not proved, of which anybody can open as many as
+/// there are tags.
+async fn may_mail_strangers(platform: &Platform, email: &Email) -> bool {
+    let key = Sha256::digest(email.canonical.as_bytes());
+    platform.limits.check("recovery-mail-mailbox", &key, MAILS_PER_MAILBOX_AND_DAY, DAY).await.is_ok()
 }
 
 /// What is mailed for a request.
@@ -270,7 +281,9 @@ async fn consume(tx: &mut Tx, platform: &Platform, id: RecoveryId, phc: &str) ->
     // the password changed (`signin::still_holds`).
     sessions::end_all_of(tx, platform, user_id).await?;
     if proved_before.is_none() {
-        execute!(tx, "UPDATE users SET email_verified_at = $2 WHERE id = $1", user_id, now)?;
+        // Nor was it theirs to have the account deleted.
+        let sql = "UPDATE users SET email_verified_at = $2, deletion_at = NULL, resting_code_id = NULL WHERE id = $1";
+        execute!(tx, sql, user_id, now)?;
         // Whoever opened the account never proved the address. What they allowed is not for its owner to answer for, and
         // no way in of theirs is left.
         factors::delete_all(tx, user_id).await?;
@@ -287,7 +300,8 @@ async fn consume(tx: &mut Tx, platform: &Platform, id: RecoveryId, phc: &str) ->
         user_id,
         now
     )?;
-    execute!(tx, "UPDATE email_changes SET consumed_at = $2 WHERE user_id = $1 AND consumed_at IS NULL", user_id, now)?;
+    email_change::forget(tx, platform, user_id).await?;
+    factors::delete_unfinished(tx, user_id).await?;
     audit::record(tx, platform, "password.reset", Some(user_id), None, serde_json::json!({})).await?;
     let user = users::by_id(tx, user_id).await?.ok_or(ResetError::Invalid)?;
     notices::tell(tx, platform, &user, Notice::PasswordChanged).await?;

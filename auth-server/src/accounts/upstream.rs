@@ -404,10 +404,14 @@ pub async fn is_needed(state: &AppState, conn: &mut Conn, user: UserId, issuer: 
     Ok(others.count() == 0 && other_ways_in(conn, user).await? == 0)
 }
 
-/// Takes the identities at one provider from an account. `false` when that would leave no way in.
-pub async fn unlink(state: &AppState, provider: &str, issuer: &str, user: UserId) -> Result<bool, DbError> {
-    let platform = &state.platform;
+/// Takes the identities at one provider from the account of who is signed in; nothing when that has ended. `false` when
+/// it would leave no way in.
+pub async fn unlink(state: &AppState, provider: &str, issuer: &str, who: &SignedIn) -> Result<bool, DbError> {
+    let (platform, user) = (&state.platform, who.user_id);
     let mut tx = platform.db.begin().await?;
+    if !sessions::hold(&mut tx, platform, who.sid).await? {
+        return Ok(true);
+    }
     // Held, so that of two that leave at once one finds itself the last.
     execute!(&mut tx, "UPDATE users SET updated_at = updated_at WHERE id = $1", user)?;
     if is_needed(state, &mut tx, user, issuer).await? {

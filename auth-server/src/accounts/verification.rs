@@ -28,7 +28,7 @@ use shared::secret::PlainToken;
 use shared::users::{self, NewUser};
 use shared::{Platform, audit, execute, fetch_optional};
 
-use super::{factors, signup, upstream};
+use super::{email_change, factors, signup, upstream};
 use crate::passwords::PasswordError;
 use crate::{AppState, sessions};
 
@@ -379,7 +379,7 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
     execute!(
         tx,
         "UPDATE users SET email = $2, email_verified_at = $3, given_name = $4, family_name = $5, locale = $6, \
-         updated_at = $3 WHERE id = $1",
+         updated_at = $3, deletion_at = NULL, resting_code_id = NULL WHERE id = $1",
         user_id,
         &to.email,
         now,
@@ -400,6 +400,9 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
     sessions::end_all_of(tx, platform, user_id).await?;
     factors::delete_all(tx, user_id).await?;
     upstream::delete_all(tx, user_id).await?;
+    email_change::forget(tx, platform, user_id).await?;
+    let open = "UPDATE recovery_requests SET consumed_at = $2 WHERE user_id = $1 AND consumed_at IS NULL";
+    execute!(tx, open, user_id, now)?;
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
     audit::record(tx, platform, "account.handed_over", Some(user_id), None, serde_json::json!({})).await?;

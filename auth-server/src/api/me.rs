@@ -10,6 +10,7 @@ use shared::db::{Conn, DbError};
 use shared::fetch_optional;
 use shared::http::Json;
 use shared::ids::UserId;
+use shared::outbox::{Notice, SecurityNotice};
 use shared::problem::{FieldError, Problem};
 use shared::users::{self, Profile, User};
 use sqlx::types::Json as SqlJson;
@@ -17,7 +18,7 @@ use utoipa::ToSchema;
 
 use super::profile::{self, Given, NewAddress, Wanted};
 use crate::AppState;
-use crate::accounts::{self, Fault};
+use crate::accounts::{self, Fault, notices};
 use crate::protocol::bearer::{Caller, Challenge};
 
 /// How fresh a sign-in must be to delete the account.
@@ -277,9 +278,9 @@ pub async fn delete(State(state): State<AppState>, caller: Caller) -> Result<Sta
     let platform = &state.platform;
     caller.require_fresh(platform.clock.now(), FRESH)?;
     let mut tx = platform.db.begin().await?;
-    if users::by_id(&mut tx, caller.user_id).await?.is_none() {
-        return Err(Challenge::Invalid.into());
-    }
+    let Some(user) = users::by_id(&mut tx, caller.user_id).await? else { return Err(Challenge::Invalid.into()) };
+    let told = |notice: &mut SecurityNotice| notice.to = Some(user.email.clone());
+    notices::tell_with(&mut tx, platform, &user, Notice::AccountDeleted, told).await?;
     accounts::delete(&mut tx, platform, caller.user_id, "own wish").await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)

@@ -68,9 +68,10 @@ async fn accounts(
     through: &Through,
     current: Option<UserId>,
 ) -> Result<Vec<Account>, DbError> {
-    let mut ids: Vec<UserId> = page.known().accounts().filter(|id| Some(*id) != current).collect();
-    ids.splice(0..0, current);
     let mut conn = state.platform.db.read().await?;
+    let mut ids = page.known().still(&mut conn).await?;
+    ids.retain(|id| Some(*id) != current);
+    ids.splice(0..0, current);
     let mut found = vec![];
     for id in ids {
         // One that was deleted is not there.

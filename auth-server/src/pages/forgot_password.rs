@@ -78,7 +78,7 @@ pub async fn submit(
         }
         Err(ResetError::Limited(limited)) => {
             let mut again = sheet(&page, &through, email);
-            again.alert = Some(page.t().get("login-limited"));
+            again.alert = Some(super::login::wait(page.t(), limited.retry_after));
             after(again.show(&page, StatusCode::TOO_MANY_REQUESTS), limited.retry_after)
         }
         Err(ResetError::Db(error)) => error::database(&page, &error),

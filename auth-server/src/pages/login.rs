@@ -200,7 +200,9 @@ async fn email_of(
     if let Ok(id) = chosen.account.parse::<UserId>()
         && page.known().has(id)
     {
-        let user = users::by_id(&mut state.platform.db.read().await?, id).await?;
+        let mut conn = state.platform.db.read().await?;
+        let may = page.known().still(&mut conn).await?.contains(&id);
+        let user = users::by_id(&mut conn, id).await?.filter(|_| may);
         return Ok(user.map(|user| user.email));
     }
     upstream::email_of(state, page, &through.request).await
@@ -257,7 +259,7 @@ pub async fn after_reset(state: &AppState, mut page: Page, through: &Through, em
 }
 
 /// When to try again, in words.
-fn wait(t: Texts, after: Duration) -> String {
+pub fn wait(t: Texts, after: Duration) -> String {
     let seconds = after.as_millis().div_ceil(1000).max(1);
     let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
     if seconds < 60 {

@@ -166,7 +166,7 @@ pub async fn submit(
             sheet.show(&page, StatusCode::UNPROCESSABLE_ENTITY)
         }
         ResetError::Limited(limited) => {
-            sheet.alert = Some(t.get("login-limited"));
+            sheet.alert = Some(super::login::wait(t, limited.retry_after));
             after(sheet.show(&page, StatusCode::TOO_MANY_REQUESTS), limited.retry_after)
         }
         ResetError::Busy(wait) => {

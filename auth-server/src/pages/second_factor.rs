@@ -158,7 +158,7 @@ async fn judge(state: &AppState, key: &PlainToken, code: &str) -> Result<Judged,
     let begun = unfinished::attempt(&mut tx, platform, key).await?;
     tx.commit().await?;
     let Some(begun) = begun else { return Ok(Judged::Gone) };
-    if let Err(limited) = count_try(platform, begun.user_id).await {
+    if let Err(limited) = count_try(platform, begun.user_id, code).await {
         return Ok(Judged::Limited(begun, limited));
     }
     let mut tx = platform.db.begin().await?;

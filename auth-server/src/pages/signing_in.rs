@@ -111,7 +111,8 @@ pub async fn conclude(
 ) -> Result<Response, SignInError> {
     let (signed_in, left) = sessions::sign_in(session, state, user_id, acr, amr).await?;
     sessions::devices::note(state, signed_in.sid, page.user_agent()).await;
-    let why = match holds(state, page, user_id, proof).await {
+    let alone = !amr.contains(&AMR_MFA);
+    let why = match holds(state, page, user_id, alone, proof).await {
         Ok(true) => {
             let onward = match planned(state, user_id).await? {
                 false => onward.to_owned(),
@@ -127,9 +128,8 @@ pub async fn conclude(
         Ok(false) => SignInError::Refused,
         Err(error) => SignInError::Db(error),
     };
-    if let Err(error) = sessions::sign_out(session, state).await {
-        tracing::warn!(%error, "a session that should not have begun is left");
-    }
+    // Where it can't be ended, the answer is an error that hands out no cookie of it.
+    sessions::sign_out(session, state).await?;
     Err(why)
 }
 
@@ -159,10 +159,14 @@ async fn set_aside(state: &AppState, shown: &Shown<'_>, onward: &str) -> Result<
     Ok(response)
 }
 
-async fn holds(state: &AppState, page: &Page, user: UserId, proof: Proof<'_>) -> Result<bool, DbError> {
+async fn holds(state: &AppState, page: &Page, user: UserId, alone: bool, proof: Proof<'_>) -> Result<bool, DbError> {
     let platform = &state.platform;
     let mut tx = platform.db.begin().await?;
-    if !page.known().has(user) {
+    // Set up while the first factor was shown.
+    if alone && factors::has_second(&mut tx, user).await? {
+        return Ok(false);
+    }
+    if !page.known().still(&mut tx).await?.contains(&user) {
         notice_new_device(&mut tx, platform, user).await?;
     }
     let holds = match proof {

@@ -133,6 +133,7 @@ pub struct Begin {
 pub async fn begin(
     State(state): State<AppState>,
     mut page: Page,
+    session: Session,
     ip: ClientIp,
     Path(id): Path<String>,
     sent: Result<Form<Begin>, FormRejection>,
@@ -143,18 +144,36 @@ pub async fn begin(
         return response;
     }
     let Some(provider) = state.upstreams.get(&id) else { return error::malformed(&page) };
+    // Who is signed in comes to show once more who they are, and so does who is sent by an app that wants that.
+    let signed_in = match sessions::current(&session, &state).await {
+        Ok(signed_in) => signed_in.is_some(),
+        Err(error) => return error::database(&page, &error),
+    };
+    let wanted = match through.load(&state, &mut page).await {
+        Ok(pending) => pending.is_some_and(|p| p.request.prompts("login") || p.request.max_age.is_some()),
+        Err(response) => return response,
+    };
     let onward = through.carried().unwrap_or_default();
-    leave_for(&state, &page, &ip, provider, &onward, None, through.link("/login")).await
+    let purpose = Purpose { adding: None, anew: signed_in || wanted };
+    leave_for(&state, &page, &ip, provider, &onward, purpose, through.link("/login")).await
 }
 
-/// Sends the browser to `provider`; `adding` a way into the account of who is signed in, or to sign in.
+/// What somebody goes to a provider for.
+pub(super) struct Purpose<'a> {
+    /// To add a way into the account of who is signed in, rather than to sign in.
+    pub adding: Option<&'a SignedIn>,
+    /// To show there once more who they are.
+    pub anew: bool,
+}
+
+/// Sends the browser to `provider`.
 pub(super) async fn leave_for(
     state: &AppState,
     page: &Page,
     ip: &ClientIp,
     provider: &Provider,
     onward: &str,
-    adding: Option<&SignedIn>,
+    Purpose { adding, anew }: Purpose<'_>,
     back: String,
 ) -> Response {
     let platform = &state.platform;
@@ -163,7 +182,7 @@ pub(super) async fn leave_for(
         return error::unavailable(page, limited.retry_after);
     }
     let Some(browser) = page.browser() else { return error::forged(page) };
-    let (url, sent, secrets) = match provider.begin(adding.is_some()).await {
+    let (url, sent, secrets) = match provider.begin(adding.is_some(), anew).await {
         Ok(begun) => begun,
         Err(error) => return failed(page, provider, &error, back),
     };

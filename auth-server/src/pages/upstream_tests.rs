@@ -114,7 +114,7 @@ async fn a_new_person_gets_an_account_without_a_password_and_comes_back_to_it() 
         let mut elsewhere = Browser::new(&state);
         let done = comes_back(&mut elsewhere, &fake).await;
         assert_eq!(done.location(), "/", "{}", done.body);
-        assert!(elsewhere.get("/").await.body.contains("ann@example.com"));
+        assert!(elsewhere.get("/account").await.body.contains("ann@example.com"));
         assert_eq!(rows(&state, "SELECT COUNT(*) FROM users").await, 2);
         assert_eq!(rows(&state, "SELECT COUNT(*) FROM audit_events WHERE kind = 'signin.succeeded'").await, 2);
         // No password opens it.
@@ -148,7 +148,7 @@ async fn an_address_that_has_an_account_leads_to_a_proof_and_never_to_the_accoun
         browser.sign_in("bob@example.com").await;
         let page = browser.get(&onward).await;
         assert!(page.body.contains("Sign in to connect"));
-        tries.push(browser.get("/").await.hidden("csrf"));
+        tries.push(browser.get("/logout").await.hidden("csrf"));
         for csrf in tries {
             let fields = form(&link(csrf));
             let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
@@ -174,7 +174,7 @@ async fn an_address_that_has_an_account_leads_to_a_proof_and_never_to_the_accoun
 
         let mut elsewhere = Browser::new(&state);
         assert_eq!(comes_back(&mut elsewhere, &fake).await.location(), "/");
-        assert!(elsewhere.get("/").await.body.contains("ann@example.com"));
+        assert!(elsewhere.get("/account").await.body.contains("ann@example.com"));
     })
     .await;
 }
@@ -483,7 +483,7 @@ async fn a_browser_that_is_new_to_an_account_is_noticed_once() {
         for _ in 0..2 {
             browser.sign_in("ann@example.com").await;
             assert_eq!(rows(&state, NEW).await, 1);
-            let csrf = browser.get("/").await.hidden("csrf");
+            let csrf = browser.get("/logout").await.hidden("csrf");
             browser.post("/logout", &[("csrf", &csrf)]).await;
         }
         Browser::new(&state).sign_in("ann@example.com").await;

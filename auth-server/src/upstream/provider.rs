@@ -107,6 +107,9 @@ struct Known {
 pub struct Secrets {
     nonce: String,
     verifier: String,
+    /// Not before this may the person have shown there who they are, in seconds since 1970.
+    #[serde(default)]
+    fresh_since: Option<i64>,
 }
 
 /// What came back to the redirect URI (RFC 6749 §4.1.2, RFC 9207 §2).
@@ -178,11 +181,12 @@ impl Provider {
     }
 
     /// Where to send the browser, the `state` that must come back, and what to keep of it. `prompt=select_account` where
-    /// an account is added: whoever is signed in there already may not be who is meant.
+    /// an account is added: whoever is signed in there already may not be who is meant. `anew` where the person is to show
+    /// once more who they are: a provider that lets them through without asking shows nothing.
     ///
     /// # Errors
     /// When nothing is known of the provider and it does not answer.
-    pub async fn begin(&self, choosing: bool) -> Result<(Url, String, Secrets), UpstreamError> {
+    pub async fn begin(&self, choosing: bool, anew: bool) -> Result<(Url, String, Secrets), UpstreamError> {
         let known = self.known().await?;
         let (state, nonce) = (CsrfToken::new(self.draw()), Nonce::new(self.draw()));
         let verifier = PkceCodeVerifier::new(self.draw());
@@ -197,10 +201,14 @@ impl Provider {
         if choosing {
             request = request.add_prompt(openidconnect::core::CoreAuthPrompt::SelectAccount);
         }
+        if anew {
+            request = request.add_prompt(openidconnect::core::CoreAuthPrompt::Login).set_max_age(Duration::ZERO);
+        }
         let (url, state, nonce) = request.url();
         // Not that the browser be sent to a script, or to something of this network.
         self.http.0.guarded().check(&url).map_err(|error| UpstreamError::Down(error.to_string()))?;
-        let secrets = Secrets { nonce: nonce.secret().clone(), verifier: verifier.into_secret() };
+        let fresh_since = anew.then(|| self.clock.now().timestamp());
+        let secrets = Secrets { nonce: nonce.secret().clone(), verifier: verifier.into_secret(), fresh_since };
         Ok((url, state.into_secret(), secrets))
     }
 
@@ -244,7 +252,13 @@ impl Provider {
         if subject.is_empty() || subject.len() > 255 || subject.chars().any(char::is_control) {
             return Err(UpstreamError::Untrusted("the subject is none (OpenID Connect Core 2)".into()));
         }
-        let mut identity = self.identity(&subject, &payload(id_token));
+        let claims = payload(id_token);
+        // §3.1.3.7 rule 13. Clocks differ by a minute.
+        let shown_at = claims.get("auth_time").and_then(Value::as_i64);
+        if secrets.fresh_since.is_some_and(|since| shown_at.is_none_or(|at| at < since - 60)) {
+            return Err(UpstreamError::Untrusted("it did not ask anew who the person is".into()));
+        }
+        let mut identity = self.identity(&subject, &claims);
         if identity.email.is_none() && known.client.user_info_url().is_some() {
             self.ask_userinfo(&known, &response, &mut identity).await?;
         }

@@ -8,6 +8,7 @@ use auth_server::accounts::verification::mint_link;
 use auth_server::outside::unsubscribe;
 use serde_json::json;
 use shared::email::Email;
+use shared::execute;
 use shared::ids::UserId;
 use url::Url;
 use xtask::clients;
@@ -28,15 +29,18 @@ const LOOKS: [Look; 4] = [
 ];
 
 /// Routes of the pages' router that answer with something else than a page.
-const NO_PAGES: &[&str] = &["/assets/{name}", "/signup/referral-code"];
+const NO_PAGES: &[&str] = &["/assets/{name}", "/signup/referral-code", "/login/upstream/{id}/callback"];
 
 /// The pages in the gallery.
 const PAINTED: &[&str] = &[
     "login",
     "signup",
+    "second-factor",
+    "forgot-password",
     "consent",
     "account",
     "account-profile",
+    "account-security",
     "account-sessions",
     "account-apps",
     "account-activity",
@@ -58,7 +62,10 @@ fn routes() -> BTreeSet<String> {
             for route in text.split(".route(\"").skip(1) {
                 let (route, handlers) = route.split_once('"').unwrap();
                 // What only a POST reaches shows the page of another route.
-                if handlers.trim_start_matches([',', ' ', '\n']).starts_with("get(") && !NO_PAGES.contains(&route) {
+                let handlers = handlers.trim_start_matches([',', ' ', '\n']);
+                // What a GET only leads back from shows nothing itself.
+                let shows = handlers.starts_with("get(") && !handlers.starts_with("get(back)");
+                if shows && !NO_PAGES.contains(&route) {
                     found.insert(route.to_owned());
                 }
             }
@@ -157,6 +164,23 @@ impl Walk<'_> {
         self.page("not-found", "/nothing").await;
         self.page("error", "/oauth/authorize?client_id=nobody&response_type=code").await;
         self.page("signed-out", "/oauth/logout").await;
+        self.page("email-change-dead", "/email-change?token=x").await;
+        self.page("provider-dead", "/login/continue?attempt=x").await;
+        self.page("forgot-password", "/forgot-password").await;
+        self.browser.fill("email", &ann.email).await;
+        self.sends("form[action='/forgot-password']").await;
+        self.browser.find("input[name=code]").await;
+        self.here("reset-password").await;
+        for (name, email) in [("second-factor", &ann.with_an_app), ("account-keep", &ann.leaving)] {
+            self.page("login", "/login").await;
+            self.browser.fill("email", email).await;
+            self.browser.fill("password", PASSWORD).await;
+            self.sends("form[action='/login']").await;
+            self.browser.find("form[action='/login/second-factor'], form[action='/account/keep']").await;
+            self.here(name).await;
+            self.browser.client.delete_all_cookies().await.unwrap();
+            self.browser.goto(&format!("{}/login?lang={}", self.world.auth_url, self.look.language)).await;
+        }
         self.page("login", "/login").await;
         self.browser.fill("email", &ann.email).await;
         self.browser.fill("password", "wrong horse").await;
@@ -178,6 +202,9 @@ impl Walk<'_> {
         self.page("account-apps", "/account/apps").await;
         self.page("account-activity", "/account/activity").await;
         self.page("account-referrals", "/account/referrals").await;
+        self.page("account-security", "/account/security").await;
+        self.page("account-providers", "/account/security/upstream").await;
+        self.page("choose-account", "/choose-account").await;
         for section in routes().iter().filter(|route| route.starts_with("/account")) {
             if !self.walked.contains(section) {
                 self.page("account-other", section).await;
@@ -201,6 +228,10 @@ struct Ann {
     code: String,
     link: String,
     unsubscribe: String,
+    /// The address of somebody whose sign-in wants a code as well.
+    with_an_app: String,
+    /// And of somebody whose account is about to be deleted.
+    leaving: String,
 }
 
 async fn ann(world: &World) -> Ann {
@@ -214,12 +245,33 @@ async fn ann(world: &World) -> Ann {
     shelf.signs_in(&mut phone, &ann.email, "openid email offline_access referrals:read").await;
     let platform = &world.platform;
     let id: UserId = ann.id.parse().unwrap();
+    let (tom, kim) = (world.person("tom").await, world.person("kim").await);
     let mut tx = platform.db.begin().await.unwrap();
     let token = mint_link(&mut tx, platform, id).await.unwrap().expect("her address waits for it");
+    let user = |id: &str| id.parse::<UserId>().unwrap();
+    let now = platform.clock.now();
+    execute!(
+        &mut tx,
+        "INSERT INTO totp_secrets (user_id, sealed_secret, last_step, created_at) VALUES ($1, $2, $3, $4)",
+        user(&tom.id),
+        vec![0_u8; 40],
+        0_i64,
+        now
+    )
+    .unwrap();
+    let leaves = now + chrono::TimeDelta::days(7);
+    execute!(&mut tx, "UPDATE users SET deletion_at = $2 WHERE id = $1", user(&kim.id), leaves).unwrap();
     tx.commit().await.unwrap();
     let link = format!("/verify-email?token={}", token.reveal());
     let unsubscribe = unsubscribe::link(platform, &Email::parse("dora@example.com").unwrap());
-    Ann { email: ann.email.clone(), code, link, unsubscribe }
+    Ann {
+        email: ann.email.clone(),
+        code,
+        link,
+        unsubscribe,
+        with_an_app: tom.email.clone(),
+        leaving: kim.email.clone(),
+    }
 }
 
 async fn no_page_keeps_anybody_out(world: World) {

@@ -185,7 +185,7 @@ async fn a_passkey_is_asked_for_by_the_button_and_shows_who_one_is(scratch: Scra
     browser.click("form[action='/account/confirm/passkey'] button").await;
     browser.find("form[action='/account/security/app']").await;
     browser.click("form[action='/account/security/app'] button").await;
-    browser.find("svg.qr").await;
+    browser.find("svg.app-qr").await;
     browser.client.close().await.unwrap();
 }
 on_both_stores_by_program!(a_passkey_is_asked_for_by_the_button_and_shows_who_one_is);
@@ -202,7 +202,7 @@ async fn an_app_is_set_up_asked_for_and_lost(scratch: Scratch) {
     server.signs_up(&browser).await;
     server.goes(&browser, "/account/security").await;
     browser.click("form[action='/account/security/app'] button").await;
-    browser.find("svg.qr").await;
+    browser.find("svg.app-qr").await;
     is_seen(&browser, "app").await;
     let secret = browser.find(".secret code").await.text().await.unwrap();
     let secret = Secret::try_from_base32(secret.replace(' ', "")).expect("base32");

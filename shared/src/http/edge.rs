@@ -96,9 +96,9 @@ struct Passing<S> {
 
 impl<S> Service<Request> for Passing<S>
 where
-    S: Service<Request, Error = Infallible>,
+    S: Service<Request, Error = Infallible> + Clone + Send + 'static,
     S::Response: IntoResponse,
-    S::Future: Send + 'static,
+    S::Future: Send,
 {
     type Response = Response;
     type Error = Infallible;
@@ -110,9 +110,14 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let arrival = self.edge.admit(&mut request);
-        let inner = self.inner.call(request).map(|Ok(response)| response.into_response());
+        // The one that is ready, called within: nothing of what it does is outside of what `pass` catches and names.
+        let copy = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, copy);
         let edge = self.edge.clone();
-        Box::pin(async move { Ok(pass(&edge.0, arrival, inner).await) })
+        Box::pin(async move {
+            let inner = async { inner.call(request).await.into_response() };
+            Ok(pass(&edge.0, arrival, inner).await)
+        })
     }
 }
 

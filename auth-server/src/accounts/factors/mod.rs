@@ -37,11 +37,15 @@ pub async fn still_has_second(tx: &mut Tx, platform: &Platform, user_id: UserId)
     Ok(there == 1)
 }
 
-/// Counts a try of a code.
+/// Counts a try of an app's code. Codes that stand in for it are too long to be guessed, and are let through: whoever
+/// knows the password must not use up the owner's tries of those too.
 ///
 /// # Errors
 /// When there were too many.
-pub async fn count_try(platform: &Platform, user_id: UserId) -> Result<(), Limited> {
+pub async fn count_try(platform: &Platform, user_id: UserId, typed: &str) -> Result<(), Limited> {
+    if !totp::looks_like_one(&bare(typed)) {
+        return Ok(());
+    }
     let limits = &platform.limits;
     limits.check("second-factor", user_id.0.as_bytes(), TRIES, QUARTER).await?;
     limits.check("second-factor-day", user_id.0.as_bytes(), TRIES_PER_DAY, DAY).await
@@ -49,8 +53,8 @@ pub async fn count_try(platform: &Platform, user_id: UserId) -> Result<(), Limit
 
 /// Is `typed` a code of the app, or one that stands in for it? It is used up, in the caller's transaction.
 pub async fn use_code(tx: &mut Tx, platform: &Platform, user_id: UserId, typed: &str) -> Result<bool, DbError> {
-    let typed: String = typed.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
-    let right = if typed.len() == totp::DIGITS && typed.bytes().all(|b| b.is_ascii_digit()) {
+    let typed = bare(typed);
+    let right = if totp::looks_like_one(&typed) {
         totp::verify(tx, platform, user_id, &typed).await?
     } else {
         recovery_codes::use_up(tx, platform, user_id, &typed).await?
@@ -61,14 +65,29 @@ pub async fn use_code(tx: &mut Tx, platform: &Platform, user_id: UserId, typed: 
     Ok(right)
 }
 
+/// A code without what people put between its letters.
+fn bare(typed: &str) -> String {
+    typed.chars().filter(|c| !c.is_whitespace() && *c != '-').collect()
+}
+
 /// Takes every factor but the password off an account, for a new owner.
 pub async fn delete_all(tx: &mut Tx, user_id: UserId) -> Result<(), DbError> {
     for table in [
         "DELETE FROM totp_secrets WHERE user_id = $1",
         "DELETE FROM recovery_codes WHERE user_id = $1",
         "DELETE FROM passkeys WHERE user_id = $1",
+    ] {
+        execute!(tx, table, user_id)?;
+    }
+    delete_unfinished(tx, user_id).await
+}
+
+/// Ends what is under way: it may be of who has to be kept out.
+pub async fn delete_unfinished(tx: &mut Tx, user_id: UserId) -> Result<(), DbError> {
+    for table in [
         "DELETE FROM passkey_ceremonies WHERE user_id = $1",
         "DELETE FROM unfinished_signins WHERE user_id = $1",
+        "DELETE FROM upstream_attempts WHERE user_id = $1",
     ] {
         execute!(tx, table, user_id)?;
     }

@@ -7,11 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::db::{Conn, DbError, Tx};
-use shared::ids::UserId;
+use shared::ids::{SessionId, UserId};
 use shared::outbox::Notice;
 use shared::secret::PlainToken;
 use shared::users::User;
-use shared::{Platform, audit, execute, fetch_all, fetch_optional};
+use shared::{Platform, audit, execute, fetch_all, fetch_one, fetch_optional};
 use sqlx::types::Json;
 use url::Url;
 use uuid::Uuid;
@@ -21,6 +21,7 @@ use webauthn_rs::prelude::{
 };
 
 use crate::accounts::notices;
+use crate::sessions::{self, SignedIn};
 
 /// How long an answer may take.
 const CEREMONY: TimeDelta = TimeDelta::minutes(5);
@@ -80,8 +81,12 @@ pub fn relying_party(platform: &Platform) -> Option<Webauthn> {
     made.inspect_err(|error| tracing::warn!(%error, "passkeys are not offered")).ok()
 }
 
-/// Begins to register one of `user`'s: what the browser is told, and the key of the ceremony.
-pub async fn begin_registration(platform: &Platform, user: &User) -> Result<(Value, PlainToken), PasskeyError> {
+/// Begins to register one of `user`'s in a session of theirs: what the browser is told, and the key of the ceremony.
+pub async fn begin_registration(
+    platform: &Platform,
+    user: &User,
+    sid: SessionId,
+) -> Result<(Value, PlainToken), PasskeyError> {
     let webauthn = relying_party(platform).ok_or(PasskeyError::Refused)?;
     let known: Vec<(Json<Passkey>,)> = {
         let mut conn = platform.db.read().await?;
@@ -98,14 +103,14 @@ pub async fn begin_registration(platform: &Platform, user: &User) -> Result<(Val
     options["publicKey"]["authenticatorSelection"]["residentKey"] = json!("required");
     options["publicKey"]["authenticatorSelection"]["requireResidentKey"] = json!(true);
     let state = serialized(&state)?;
-    let key = keep(platform, Some(user.id), &state).await?;
+    let key = keep(platform, Some((user.id, sid)), &state).await?.ok_or(PasskeyError::Refused)?;
     Ok((options, key))
 }
 
-/// Registers what the authenticator answered.
+/// Registers what the authenticator answered, in a session that has not ended since.
 pub async fn finish_registration(
     platform: &Platform,
-    user_id: UserId,
+    &SignedIn { user_id, sid, .. }: &SignedIn,
     key: &PlainToken,
     answer: &str,
     name: &str,
@@ -116,6 +121,13 @@ pub async fn finish_registration(
     let passkey = webauthn.finish_passkey_registration(&answer, &state)?;
     let credential = serialized(&passkey)?;
     let mut tx = platform.db.begin().await?;
+    if !sessions::hold(&mut tx, platform, sid).await? {
+        return Err(PasskeyError::Refused);
+    }
+    let (there,): (i64,) = fetch_one!(&mut tx, (i64,), "SELECT COUNT(*) FROM passkeys WHERE user_id = $1", user_id)?;
+    if there.unsigned_abs() >= MOST as u64 {
+        return Err(PasskeyError::TooMany);
+    }
     let made = execute!(
         &mut tx,
         "INSERT INTO passkeys (id, user_id, credential_id, credential, name, created_at) \
@@ -140,7 +152,7 @@ pub async fn finish_registration(
 pub async fn begin_sign_in(platform: &Platform) -> Result<(Value, PlainToken), PasskeyError> {
     let webauthn = relying_party(platform).ok_or(PasskeyError::Refused)?;
     let (challenge, state) = webauthn.start_discoverable_authentication()?;
-    let key = keep(platform, None, &serialized(&state)?).await?;
+    let key = keep(platform, None, &serialized(&state)?).await?.ok_or(PasskeyError::Refused)?;
     Ok((serialized(&challenge)?, key))
 }
 
@@ -219,21 +231,31 @@ pub async fn delete(tx: &mut Tx, platform: &Platform, user: UserId, id: Uuid) ->
     Ok(true)
 }
 
-async fn keep(platform: &Platform, user_id: Option<UserId>, state: &Value) -> Result<PlainToken, DbError> {
+/// `None` when the session for which it would be has ended.
+async fn keep(
+    platform: &Platform,
+    whose: Option<(UserId, SessionId)>,
+    state: &Value,
+) -> Result<Option<PlainToken>, DbError> {
     let key = PlainToken::new(&platform.random);
     let now = platform.clock.now();
     let mut tx = platform.db.begin().await?;
+    if let Some((_, sid)) = whose
+        && !sessions::hold(&mut tx, platform, sid).await?
+    {
+        return Ok(None);
+    }
     execute!(
         &mut tx,
         "INSERT INTO passkey_ceremonies (key_hash, user_id, state, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
         key.hash(),
-        user_id,
+        whose.map(|(user, _)| user),
         Json(state),
         now,
         now + CEREMONY
     )?;
     tx.commit().await?;
-    Ok(key)
+    Ok(Some(key))
 }
 
 /// The ceremony of `key`, which is over with this, whatever comes of it: an answer is judged once.

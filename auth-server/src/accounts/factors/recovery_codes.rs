@@ -16,6 +16,8 @@ const LENGTH: usize = 12;
 
 /// Makes ten, in place of those before. They are shown to the owner now and never again.
 pub async fn make(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result<Vec<String>, DbError> {
+    // Held, so that of two who make them at once one finds the other's.
+    execute!(tx, "UPDATE totp_secrets SET last_step = last_step WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM recovery_codes WHERE user_id = $1", user_id)?;
     let mut codes = Vec::with_capacity(COUNT);
     for _ in 0..COUNT {

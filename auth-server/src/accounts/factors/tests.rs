@@ -190,7 +190,7 @@ async fn a_password_changed_between_the_factors_ends_the_sign_in() {
 
 #[tokio::test]
 async fn the_right_password_alone_is_answered_and_counted_like_a_wrong_one() {
-    let few = [("LIMITS__ENABLED", "true"), ("LIMITS__FAILURES_PER_ACCOUNT_PER_MINUTE", "3")];
+    let few = [("LIMITS__ENABLED", "true"), ("LIMITS__FAILURES_WITHOUT_DELAY", "3")];
     each_state(&few, |state| async move {
         with_app(&state, "ann@example.com").await;
         person(&state, "bob@example.com").await;
@@ -211,10 +211,10 @@ async fn codes_are_counted_for_the_account_whatever_sign_in_they_are_tried_in() 
         let (ann, _) = with_app(&state, "ann@example.com").await;
         let (bob, _) = with_app(&state, "bob@example.com").await;
         for _ in 0..TRIES {
-            count_try(&state.platform, ann).await.unwrap();
+            count_try(&state.platform, ann, "123456").await.unwrap();
         }
-        assert!(count_try(&state.platform, ann).await.is_err());
-        count_try(&state.platform, bob).await.unwrap();
+        assert!(count_try(&state.platform, ann, "123456").await.is_err());
+        count_try(&state.platform, bob, "123456").await.unwrap();
     })
     .await;
 }

@@ -160,6 +160,11 @@ pub async fn remove(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result
     Ok(())
 }
 
+/// Could it be a code of an app?
+pub fn looks_like_one(code: &str) -> bool {
+    code.len() == DIGITS && code.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// RFC 4648 §6, without padding.
 fn base32(bytes: &[u8]) -> String {
     Secret::from(bytes.to_vec()).to_base32()

@@ -99,6 +99,9 @@ pub async fn submit(mut account: Account, sent: Result<Form<Revoke>, FormRejecti
     let state = page.state();
     let revoke = async {
         let mut tx = state.platform.db.begin().await?;
+        if !account.hold(&mut tx, state).await? {
+            return Ok(false);
+        }
         let ended = disconnect(&mut tx, &state.platform, signed_in.user_id, &ClientId(client_id)).await?;
         tx.commit().await?;
         Ok(ended)

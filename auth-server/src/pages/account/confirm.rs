@@ -16,15 +16,16 @@ use tower_sessions::Session;
 use super::Account;
 use crate::AppState;
 use crate::accounts::factors::{count_try, has_second, passkeys, use_code};
-use crate::accounts::signin::{SignInError, authenticate};
+use crate::accounts::signin::{Caller, SignInError, authenticate_in};
 use crate::pages::error;
 use crate::pages::field::Field;
-use crate::pages::layout::Page;
+use crate::pages::layout::{Page, see_other};
 use crate::pages::login::Through;
 use crate::pages::passkey::{self, Answer};
 use crate::pages::second_factor::code_field;
 use crate::pages::signing_in::{Proof, Shown, conclude, finish};
 use crate::pages::texts::Texts;
+use crate::protocol::authorization::{Loaded, Pending, lacks_second_factor, load};
 use crate::sessions::{ACR_MFA, ACR_PASSWORD, AMR_CODE, AMR_MFA, AMR_PASSWORD};
 
 #[derive(Template)]
@@ -61,7 +62,13 @@ async fn shown(
     recovery: bool,
     fault: Option<Fault>,
 ) -> Result<Response, Response> {
-    let client = through.load(state, &mut account.page).await?.map(|pending| pending.client.name.clone());
+    let pending = through.load(state, &mut account.page).await?;
+    // A code shows that somebody holds the app, not that they are who signed in: an app that wants that asked anew gets the
+    // whole of it.
+    if pending.as_ref().is_some_and(|pending| wants_more(state, account, pending)) {
+        return Ok(see_other(&through.link("/login")));
+    }
+    let client = pending.map(|pending| pending.client.name.clone());
     let factors = async {
         let mut conn = state.platform.db.read().await?;
         let user = account.user.id;
@@ -189,6 +196,12 @@ pub async fn submit_passkey(
     }
 }
 
+/// Does this request lack more than a second factor: the sign-in anew?
+fn wants_more(state: &AppState, account: &Account, pending: &Pending) -> bool {
+    let now = state.platform.clock.now();
+    !lacks_second_factor(&pending.request, &account.signed_in, pending.created_at, now)
+}
+
 /// A code beside what the session began with. It is not said to be as good as a passkey was: that one was not shown now.
 async fn by_code(
     state: &AppState,
@@ -198,7 +211,13 @@ async fn by_code(
 ) -> Result<Response, SignInError> {
     let platform = &state.platform;
     let user = account.signed_in.user_id;
-    count_try(platform, user).await?;
+    if let Some(id) = sent.through.id()
+        && let Loaded::Live(pending) = load(state, id).await?
+        && wants_more(state, account, &pending)
+    {
+        return Ok(see_other(&sent.through.link("/login")));
+    }
+    count_try(platform, user, &sent.code).await?;
     let mut tx = platform.db.begin().await?;
     let right = use_code(&mut tx, platform, user, &sent.code).await?;
     tx.commit().await?;
@@ -221,7 +240,8 @@ async fn by_password(
     ip: &ClientIp,
     sent: &Confirm,
 ) -> Result<Response, SignInError> {
-    let user = authenticate(state, &account.user.email, &sent.password, ip, "confirm").await?;
+    let caller = Caller { ip, known: Some(account.page.known()) };
+    let user = authenticate_in(state, &account.user.email, &sent.password, caller, "confirm").await?;
     // The address may have gone to another account a moment ago.
     if user.id != account.signed_in.user_id {
         return Err(SignInError::Refused);

@@ -25,6 +25,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::TimeDelta;
 use serde::Deserialize;
+use shared::db::{DbError, Tx};
 use shared::users::{self, User};
 use tower_sessions::Session;
 use url::form_urlencoded;
@@ -167,6 +168,12 @@ impl Account {
     /// The token for a form's hidden field `csrf`.
     pub fn csrf(&self) -> String {
         self.page.csrf_token(Some(&self.signed_in))
+    }
+
+    /// Is this session still there, in the transaction that changes something in its name? The extractor has looked when
+    /// the request's headers came; its body may have come long after the session, or the account, was taken away.
+    pub async fn hold(&self, tx: &mut Tx, state: &AppState) -> Result<bool, DbError> {
+        crate::sessions::hold(tx, &state.platform, self.signed_in.sid).await
     }
 
     /// Did the person show within the last minutes who they are? Asked before anything sensitive is shown or changed:

@@ -85,5 +85,7 @@ pub async fn submit(
         links: vec![(t.get("account-nav"), "/account".to_owned())],
         ..Sheet::default()
     };
-    done.show_in(page, StatusCode::OK, Section::Security)
+    let mut response = done.show_in(page, StatusCode::OK, Section::Security);
+    page.remember(&mut response, &page.known().with(&state.platform, account.user.id));
+    response
 }

@@ -292,6 +292,9 @@ pub async fn submit(mut account: Account, sent: Result<Form<Sent>, FormRejection
     let platform = &page.state().platform;
     let save = async {
         let mut tx = platform.db.begin().await?;
+        if !account.hold(&mut tx, page.state()).await? {
+            return Ok(());
+        }
         write(&mut tx, platform, account.signed_in.user_id, wanted, None).await?;
         tx.commit().await
     };
@@ -330,6 +333,9 @@ pub async fn verify_again(mut account: Account, sent: Result<Form<Again>, FormRe
     }
     let ask = async {
         let mut tx = platform.db.begin().await?;
+        if !account.hold(&mut tx, state).await? {
+            return Ok(());
+        }
         outbox::enqueue(&mut tx, platform, &Job::VerifyEmail { user_id, locale: page.lang().to_owned() }).await?;
         tx.commit().await
     };

@@ -327,10 +327,11 @@ enum Made {
     Taken,
 }
 
-async fn make(platform: &Platform, user: UserId, asked: &Asked) -> Result<Made, DbError> {
+async fn make(account: &Account, asked: &Asked) -> Result<Made, DbError> {
+    let platform = &account.page.state().platform;
     for _ in 0..DRAWS {
         let code = asked.chosen.clone().unwrap_or_else(|| ReferralCode::draw(&platform.random));
-        match insert(platform, user, &code, asked).await {
+        match insert(account, &code, asked).await {
             Ok(made) => return Ok(if made { Made::Yes } else { Made::ActiveAlready }),
             Err(DbError::UniqueViolation(_)) if asked.chosen.is_some() => return Ok(Made::Taken),
             Err(DbError::UniqueViolation(_)) => {}
@@ -341,8 +342,13 @@ async fn make(platform: &Platform, user: UserId, asked: &Asked) -> Result<Made, 
 }
 
 /// One try in a transaction of its own: a code that is taken ends it.
-async fn insert(platform: &Platform, user: UserId, code: &ReferralCode, asked: &Asked) -> Result<bool, DbError> {
+async fn insert(account: &Account, code: &ReferralCode, asked: &Asked) -> Result<bool, DbError> {
+    let (state, user) = (account.page.state(), account.signed_in.user_id);
+    let platform = &state.platform;
     let mut tx = platform.db.begin().await?;
+    if !account.hold(&mut tx, state).await? {
+        return Ok(false);
+    }
     let row = store::create(&mut tx, platform, user, code, asked.expires_at, asked.max_uses).await?;
     let Some(row) = row else { return Ok(false) };
     audit::record(&mut tx, platform, "referral_code.created", Some(user), None, json!({ "code_id": row.id })).await?;
@@ -364,7 +370,7 @@ pub async fn create(mut account: Account, sent: Result<Form<New>, FormRejection>
             return shown(&account, StatusCode::UNPROCESSABLE_ENTITY, None, &new, faults, (None, None)).await;
         }
     };
-    match make(platform, account.signed_in.user_id, &asked).await {
+    match make(&account, &asked).await {
         Ok(Made::Yes) => see_other("/account/referrals?done=made"),
         Ok(Made::ActiveAlready) => {
             let alert = Some(t.get("referrals-active"));
@@ -397,6 +403,9 @@ pub async fn delete(mut account: Account, sent: Result<Form<Delete>, FormRejecti
     let (platform, user) = (&page.state().platform, account.signed_in.user_id);
     let delete = async {
         let mut tx = platform.db.begin().await?;
+        if !account.hold(&mut tx, page.state()).await? {
+            return Ok(None);
+        }
         let Some(row) = store::delete(&mut tx, user, &key, platform.clock.now()).await? else { return Ok(None) };
         let queued_at = deletion::queue(&mut tx, platform, &row).await?;
         let details = json!({ "code_id": row.id });

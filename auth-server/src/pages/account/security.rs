@@ -153,7 +153,7 @@ async fn begin_passkey(
         let onward = Section::Security.confirm();
         return (StatusCode::UNAUTHORIZED, Json(json!({ "onward": onward }))).into_response();
     }
-    options(passkeys::begin_registration(&state.platform, &account.user).await)
+    options(passkeys::begin_registration(&state.platform, &account.user, account.signed_in.sid).await)
 }
 
 #[derive(Deserialize)]
@@ -181,7 +181,7 @@ async fn add_passkey(
     let name = accounts::name(Some(&sent.name)).ok().flatten();
     let name = name.unwrap_or_else(|| account.page.t().get("passkey-default-name"));
     let key = PlainToken::presented(sent.ceremony);
-    match passkeys::finish_registration(&state.platform, account.user.id, &key, &sent.credential, &name).await {
+    match passkeys::finish_registration(&state.platform, &account.signed_in, &key, &sent.credential, &name).await {
         Ok(()) => see_other(HERE),
         Err(PasskeyError::Db(error)) => error::database(&account.page, &error),
         Err(PasskeyError::TooMany) => page(&state, &account, StatusCode::CONFLICT, Some("passkey-too-many")).await,
@@ -224,6 +224,9 @@ async fn change_passkey(
     let (platform, user) = (&state.platform, account.user.id);
     let done = async {
         let mut tx = platform.db.begin().await?;
+        if !account.hold(&mut tx, &state).await? {
+            return Ok(());
+        }
         match &name {
             Some(name) => passkeys::rename(&mut tx, platform, user, id, name).await?,
             None => passkeys::delete(&mut tx, platform, user, id).await?,
@@ -307,20 +310,23 @@ async fn confirm(
     let Some(setup) = Setup::open(platform, (user, account.signed_in.sid), &sent.setup) else {
         return page(&state, &account, StatusCode::GONE, Some("app-too-late")).await;
     };
-    if count_try(platform, user).await.is_err() {
+    if count_try(platform, user, &sent.code).await.is_err() {
         return set_up_page(&state, &account, &setup, Some("factor-limited"));
     }
     let code: String = sent.code.chars().filter(|c| !c.is_whitespace()).collect();
     let made = async {
         let mut tx = platform.db.begin().await?;
-        if has_second(&mut tx, user).await? {
+        if !account.hold(&mut tx, &state).await? || has_second(&mut tx, user).await? {
             return Ok(Made::Already);
         }
         if !setup.confirm(&mut tx, platform, user, &code).await? {
             return Ok::<_, DbError>(Made::Wrong);
         }
         let codes = recovery_codes::make(&mut tx, platform, user).await?;
+        // They began with less than signing in wants from now on.
+        crate::sessions::end_others_of(&mut tx, platform, user, account.signed_in.sid).await?;
         tx.commit().await?;
+        state.outside.wake();
         Ok(Made::Codes(codes))
     };
     match made.await {
@@ -334,7 +340,7 @@ async fn confirm(
 enum Made {
     Codes(Vec<String>),
     Wrong,
-    /// In another tab.
+    /// In another tab; or the session has ended.
     Already,
 }
 
@@ -353,6 +359,9 @@ async fn remove(
     }
     let done = async {
         let mut tx = state.platform.db.begin().await?;
+        if !account.hold(&mut tx, &state).await? {
+            return Ok(());
+        }
         totp::remove(&mut tx, &state.platform, account.user.id).await?;
         tx.commit().await
     };
@@ -371,7 +380,7 @@ async fn make_codes(
     let made = async {
         let mut tx = state.platform.db.begin().await?;
         // Without an app there is nothing for them to stand in for.
-        if !has_second(&mut tx, user).await? {
+        if !account.hold(&mut tx, &state).await? || !has_second(&mut tx, user).await? {
             return Ok::<_, DbError>(None);
         }
         let codes = recovery_codes::make(&mut tx, &state.platform, user).await?;

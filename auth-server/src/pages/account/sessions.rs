@@ -100,6 +100,9 @@ pub async fn submit(mut account: Account, sent: Result<Form<End>, FormRejection>
     let platform = &state.platform;
     let end = async {
         let mut tx = platform.db.begin().await?;
+        if !account.hold(&mut tx, state).await? {
+            return Ok(None);
+        }
         let done = if session == "others" {
             end_others(&mut tx, platform, signed_in.user_id, signed_in.sid).await?;
             Some("others")

@@ -17,10 +17,10 @@ use crate::accounts::upstream::{self as identities, Way};
 use crate::pages::error;
 use crate::pages::layout::{Page, see_other};
 use crate::pages::texts::Texts;
-use crate::pages::upstream::leave_for;
+use crate::pages::upstream::{Purpose, leave_for};
 
 /// How recent a sign-in must be for a change of the ways in: who finds a browser open does not get to come back.
-const RECENT: TimeDelta = TimeDelta::minutes(15);
+const RECENT: TimeDelta = TimeDelta::minutes(10);
 
 #[derive(Template)]
 #[template(path = "pages/account/upstream.html")]
@@ -99,10 +99,11 @@ pub async fn submit(
     }
     if let Some(provider) = state.upstreams.get(&add) {
         let back = UPSTREAM_PATH.to_owned();
-        return leave_for(&state, page, &ip, provider, "", Some(&account.signed_in), back).await;
+        let purpose = Purpose { adding: Some(&account.signed_in), anew: false };
+        return leave_for(&state, page, &ip, provider, "", purpose, back).await;
     }
     let Some(provider) = state.upstreams.get(&remove) else { return error::malformed(page) };
-    match identities::unlink(&state, provider.id(), provider.issuer(), account.user.id).await {
+    match identities::unlink(&state, provider.id(), provider.issuer(), &account.signed_in).await {
         Ok(true) => see_other(UPSTREAM_PATH),
         Ok(false) => render(&state, &account, StatusCode::CONFLICT, Some("upstream-only-way")).await,
         Err(error) => error::database(page, &error),

@@ -11,7 +11,7 @@ async fn set_up(state: &AppState, browser: &mut Browser, email: &str) -> (String
     let csrf = browser.get("/account/security").await.hidden("csrf");
     let page = browser.post("/account/security/app", &[("csrf", &csrf)]).await;
     assert_eq!(page.status, 200, "{}", page.body);
-    assert!(page.body.contains("<svg class=\"qr\""), "no QR code");
+    assert!(page.body.contains("<svg class=\"app-qr\""), "no QR code");
     let secret = between(&page.body, "aria-labelledby=\"secret-label\">", "<").to_owned();
     let setup = page.hidden("setup");
     let wrong = [("csrf", csrf.as_str()), ("setup", &setup), ("code", "000000")];

@@ -193,6 +193,11 @@ pub async fn insert_grant(
     if let Some(sector) = &sector {
         subjects::remember(tx, platform, sector, user).await?;
     }
+    // Without a session that is held, it is the account: it is not planned to be deleted meanwhile.
+    if sid.is_none() {
+        let sql = "UPDATE users SET deletion_at = deletion_at WHERE id = $1 AND deletion_at IS NULL";
+        execute!(tx, sql, user)?;
+    }
     // Nothing is granted in the name of an account that is about to be deleted: as if it were gone.
     let inserted = execute!(
         tx,

@@ -40,7 +40,7 @@ async fn each_way_of_naming_grants_ends_those_and_no_others() {
         assert_eq!(revoke(platform, &which).await.unwrap().len(), 1);
         assert_eq!(listed(&server, &which).await, 0);
         assert!(!is_live(&one, &first).await && is_live(&two, &second).await && is_live(&one, &bobs).await);
-        assert!(annes.get("/").await.body.contains("action=\"/logout\""), "still signed in");
+        assert!(annes.get("/account").await.body.contains("href=\"/logout\""), "still signed in");
 
         // By grant.
         let claims = Unverified::parse(second["access_token"].as_str().unwrap(), 8192).unwrap();
@@ -104,13 +104,13 @@ async fn a_session_is_signed_out_and_a_person_everywhere() {
             .unwrap();
         let ended = revoke(platform, &Which { session: Some(sid), ..Which::default() }).await.unwrap();
         assert_eq!(ended.len(), 1);
-        assert!(!here.get("/").await.body.contains("action=\"/logout\""));
-        assert!(there.get("/").await.body.contains("action=\"/logout\""));
+        assert!(!here.get("/account").await.body.contains("href=\"/logout\""));
+        assert!(there.get("/account").await.body.contains("href=\"/logout\""));
         assert!(!is_live(&app, &tokens).await && is_live(&app, &elsewhere).await && is_live(&app, &lasting).await);
 
         let ended = revoke(platform, &Which { user: Some(ann), ..Which::default() }).await.unwrap();
         assert_eq!(ended.len(), 2);
-        assert!(!there.get("/").await.body.contains("action=\"/logout\""));
+        assert!(!there.get("/account").await.body.contains("href=\"/logout\""));
         assert!(!is_live(&app, &elsewhere).await && !is_live(&app, &lasting).await);
     })
     .await;

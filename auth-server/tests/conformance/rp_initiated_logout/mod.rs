@@ -26,5 +26,5 @@ fn logout(parameters: &[(&str, &str)]) -> String {
 
 /// Is somebody signed in in this browser?
 async fn is_signed_in(browser: &mut Browser) -> bool {
-    browser.get("/").await.body.contains("action=\"/logout\"")
+    browser.get("/account").await.body.contains("href=\"/logout\"")
 }
