@@ -353,6 +353,18 @@ async fn a_hand_over_takes_the_factors_of_who_did_not_prove_the_address() {
             now
         )
         .unwrap();
+        // A change of the address that was confirmed beforehand, and the end of the account.
+        execute!(
+            &mut tx,
+            "INSERT INTO email_changes (id, user_id, old_email_key, new_email, new_email_key, old_confirmed_at, \
+             created_at, expires_at) VALUES ($1, $1, 'ann@example.com', 'm@example.com', 'm@example.com', $2, $2, $3)",
+            ann,
+            now,
+            now + TimeDelta::days(1)
+        )
+        .unwrap();
+        let leaves = now + TimeDelta::days(7);
+        execute!(&mut tx, "UPDATE users SET deletion_at = $2 WHERE id = $1", ann, leaves).unwrap();
         tx.commit().await.unwrap();
         let token = pending(&state, "ann@example.com", "what Ann chose", None).await;
         confirm(&state, &token, &with("what Ann chose"), false).await.unwrap();
@@ -360,6 +372,8 @@ async fn a_hand_over_takes_the_factors_of_who_did_not_prove_the_address() {
         assert!(!factors::has_second(&mut conn, ann).await.unwrap());
         assert_eq!(factors::recovery_codes::left(&mut conn, ann).await.unwrap(), 0);
         assert!(factors::passkeys::all_of(&mut conn, ann).await.unwrap().is_empty());
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM email_changes WHERE consumed_at IS NULL").await, 0);
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM users WHERE deletion_at IS NOT NULL").await, 0);
     })
     .await;
 }

@@ -150,7 +150,7 @@ pub async fn begin(
         Err(error) => return error::database(&page, &error),
     };
     let wanted = match through.load(&state, &mut page).await {
-        Ok(pending) => pending.is_some_and(|p| p.request.prompts("login") || p.request.max_age.is_some()),
+        Ok(pending) => pending.is_some_and(|p| p.request.wants_sign_in()),
         Err(response) => return response,
     };
     let onward = through.carried().unwrap_or_default();

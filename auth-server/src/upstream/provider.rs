@@ -202,7 +202,8 @@ impl Provider {
             request = request.add_prompt(openidconnect::core::CoreAuthPrompt::SelectAccount);
         }
         if anew {
-            request = request.add_prompt(openidconnect::core::CoreAuthPrompt::Login).set_max_age(Duration::ZERO);
+            request =
+                request.add_prompt(openidconnect::core::CoreAuthPrompt::Login).set_max_age(std::time::Duration::ZERO);
         }
         let (url, state, nonce) = request.url();
         // Not that the browser be sent to a script, or to something of this network.

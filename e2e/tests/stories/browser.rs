@@ -131,6 +131,16 @@ pub struct Driver {
 
 impl Driver {
     pub async fn start() -> Self {
+        // Of many that look for a free port at once, one may find its port taken.
+        for _ in 0..4 {
+            if let Some(driver) = Self::try_start().await {
+                return driver;
+            }
+        }
+        panic!("chromedriver ended before it was ready");
+    }
+
+    async fn try_start() -> Option<Self> {
         let program = machine::CHROMEDRIVER.find().expect("cargo xtask test installs it");
         let mut child = Command::new(program)
             .arg("--port=0")
@@ -144,16 +154,16 @@ impl Driver {
         let announced = async {
             while let Some(line) = lines.next_line().await.expect("it prints text") {
                 if let Some((_, port)) = line.split_once("successfully on port ") {
-                    return port.trim_end_matches('.').to_owned();
+                    return Some(port.trim_end_matches('.').to_owned());
                 }
             }
-            panic!("chromedriver ended before it was ready");
+            None
         };
-        let port = timeout(PATIENCE, announced).await.expect("chromedriver becomes ready");
+        let port = timeout(PATIENCE, announced).await.expect("chromedriver becomes ready")?;
         // What else it says must go somewhere, or it would stop at a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let profile = tempfile::Builder::new().prefix("referris-browser-").tempdir().expect("a folder");
-        Self { child, url: format!("http://127.0.0.1:{port}"), profile }
+        Some(Self { child, url: format!("http://127.0.0.1:{port}"), profile })
     }
 }
 

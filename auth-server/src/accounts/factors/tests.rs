@@ -9,7 +9,7 @@ use super::unfinished::{ATTEMPTS, Unfinished};
 use super::*;
 use crate::AppState;
 use crate::accounts::signin::{SignInError, authenticate, authenticate_alone, set_aside, take_up};
-use crate::accounts::testing::{HERE, PASSWORD, count, each_state, person};
+use crate::accounts::testing::{HERE, PASSWORD, count, each_state, person, session_of};
 
 /// An account with an app; returns what was typed into the app.
 async fn with_app(state: &AppState, email: &str) -> (UserId, String) {
@@ -225,7 +225,8 @@ async fn a_ceremony_is_answered_once_in_time_and_by_whom_it_was_begun_for() {
         let platform = &state.platform;
         let ann = person(&state, "ann@example.com").await;
         let user = shared::users::by_id(&mut platform.db.read().await.unwrap(), ann).await.unwrap().unwrap();
-        let (options, key) = passkeys::begin_registration(platform, &user).await.unwrap();
+        let here = session_of(&state, ann).await;
+        let (options, key) = passkeys::begin_registration(platform, &user, here.sid).await.unwrap();
         let asked = &options["publicKey"];
         assert_eq!(asked["rp"]["id"], "localhost");
         assert_eq!(asked["authenticatorSelection"]["residentKey"], "required");
@@ -235,11 +236,11 @@ async fn a_ceremony_is_answered_once_in_time_and_by_whom_it_was_begun_for() {
         assert_eq!(count(&mut conn, waiting).await, 1);
         drop(conn);
         // Nonsense uses it up too: nobody tries one answer after another.
-        assert!(passkeys::finish_registration(platform, ann, &key, "{}", "x").await.is_err());
+        assert!(passkeys::finish_registration(platform, &here, &key, "{}", "x").await.is_err());
         let (sign_in, key) = passkeys::begin_sign_in(platform).await.unwrap();
         assert_eq!(sign_in["publicKey"]["userVerification"], "required");
         assert!(sign_in["publicKey"]["allowCredentials"].as_array().is_none_or(Vec::is_empty));
-        assert!(passkeys::finish_registration(platform, ann, &key, "{}", "x").await.is_err(), "one to sign in with");
+        assert!(passkeys::finish_registration(platform, &here, &key, "{}", "x").await.is_err(), "one to sign in with");
         let mut conn = platform.db.read().await.unwrap();
         assert_eq!(count(&mut conn, waiting).await, 0);
         drop(conn);
@@ -248,6 +249,41 @@ async fn a_ceremony_is_answered_once_in_time_and_by_whom_it_was_begun_for() {
         crate::sweeper::sweep(platform).await.unwrap();
         let mut conn = platform.db.read().await.unwrap();
         assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM passkey_ceremonies WHERE consumed_at IS NULL").await, 0);
+    })
+    .await;
+}
+
+/// A request may have been let in before its session ended, and have held its body back.
+#[tokio::test]
+async fn a_session_that_has_ended_begins_no_passkey() {
+    each_state(&[("AUTH__PUBLIC_URL", "http://localhost:8080")], |state| async move {
+        let platform = &state.platform;
+        let ann = person(&state, "ann@example.com").await;
+        let user = shared::users::by_id(&mut platform.db.read().await.unwrap(), ann).await.unwrap().unwrap();
+        let here = session_of(&state, ann).await;
+        assert!(passkeys::begin_registration(platform, &user, here.sid).await.is_ok());
+        let mut tx = platform.db.begin().await.unwrap();
+        crate::sessions::end_all_of(&mut tx, platform, ann).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(passkeys::begin_registration(platform, &user, here.sid).await.is_err());
+        let mut conn = platform.db.read().await.unwrap();
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM passkey_ceremonies").await, 1);
+    })
+    .await;
+}
+
+/// Whoever knows the password uses up the tries of the app, and not those of what stands in for it.
+#[tokio::test]
+async fn codes_that_stand_in_for_the_app_are_not_counted_with_its_own() {
+    each_state(&[("LIMITS__ENABLED", "true")], |state| async move {
+        let (ann, _) = with_app(&state, "ann@example.com").await;
+        let codes = codes_of(&state, ann).await;
+        for _ in 0..TRIES {
+            count_try(&state.platform, ann, "000000").await.unwrap();
+        }
+        assert!(count_try(&state.platform, ann, "000 000").await.is_err());
+        assert!(count_try(&state.platform, ann, &codes[0]).await.is_ok());
+        assert!(tried(&state, ann, &codes[0]).await);
     })
     .await;
 }

@@ -71,6 +71,11 @@ pub struct ValidatedRequest {
 }
 
 impl ValidatedRequest {
+    /// Is the person to show anew who they are, or not long ago?
+    pub fn wants_sign_in(&self) -> bool {
+        self.prompts("login") || self.max_age.is_some()
+    }
+
     fn prompts(&self, what: &str) -> bool {
         self.prompt.iter().any(|p| p == what)
     }
