@@ -14,6 +14,10 @@ async fn a_changed_password_ends_the_other_sessions_and_what_was_granted_outside
         let kept = grant_of(&state, ann, Some(here.sid)).await;
         grant_of(&state, ann, Some(there.sid)).await;
         grant_of(&state, ann, None).await;
+        let mut tx = state.platform.db.begin().await.unwrap();
+        let proved = "UPDATE users SET email_verified_at = created_at WHERE id = $1";
+        shared::execute!(&mut tx, proved, ann).unwrap();
+        tx.commit().await.unwrap();
         let account = user(&state, ann).await.unwrap();
         change(&state, &account, &here, PASSWORD, NEW).await.unwrap();
         authenticate(&state, "ann@example.com", NEW, &HERE, "login").await.unwrap();

@@ -69,6 +69,9 @@ impl From<PasswordError> for ResetError {
     }
 }
 
+/// The limit on mails to unproved addresses that are one mailbox: of those, anybody can open as many as there are tags.
+const MAILBOX: &str = "recovery-mail-mailbox";
+
 /// Somebody forgot the password of `email`. What they get is the name of the request, whatever came of it.
 ///
 /// # Errors
@@ -77,7 +80,8 @@ pub async fn ask(state: &AppState, email: &Email, locale: &str, ip: &ClientIp) -
     let platform = &state.platform;
     platform.limits.check("recovery", &ip.bucket(), platform.config.limits.signins_per_minute, MINUTE).await?;
     let may_mail = may_mail(platform, email).await;
-    let may_mail_strangers = may_mail_strangers(platform, email).await;
+    let mailbox = Sha256::digest(email.canonical.as_bytes()).to_vec();
+    let full = platform.limits.is_reached(MAILBOX, &mailbox, MAILS_PER_MAILBOX_AND_DAY).await.is_err();
     let now = platform.clock.now();
     let id = RecoveryId(platform.random.uuid_v4());
     let mut tx = platform.db.begin().await?;
@@ -101,7 +105,8 @@ pub async fn ask(state: &AppState, email: &Email, locale: &str, ip: &ClientIp) -
     )?;
     // Where nobody has shown that they read mail there, all ways to write one address count together.
     let proved = owner.as_ref().is_some_and(|owner| owner.email_verified_at.is_some());
-    let may_mail = may_mail && (proved || may_mail_strangers);
+    let may_mail = may_mail && (proved || !full);
+    let someone = owner.is_some() || waiting.is_some();
     let locale = owner.as_ref().and_then(|owner| owner.locale.clone()).unwrap_or_else(|| locale.to_owned());
     let reset = Job::ResetPassword { recovery_id: id, locale: locale.clone() };
     match (owner, waiting) {
@@ -114,6 +119,9 @@ pub async fn ask(state: &AppState, email: &Email, locale: &str, ip: &ClientIp) -
     }
     tx.commit().await?;
     state.outside.wake();
+    // Something is counted whatever came of it: what took how long tells nobody.
+    let counted = if may_mail && someone && !proved { mailbox } else { id.0.into_bytes().to_vec() };
+    let _ = platform.limits.check(MAILBOX, &counted, MAILS_PER_MAILBOX_AND_DAY, DAY).await;
     Ok(id)
 }
 
@@ -129,13 +137,6 @@ async fn may_mail(platform: &Platform, email: &Email) -> bool {
     let hour = limits.check("recovery-mail", &key, MAILS_PER_MAILBOX_AND_HOUR, HOUR).await.is_ok();
     let day = limits.check("recovery-mail-day", &key, MAILS_PER_MAILBOX_AND_DAY, DAY).await.is_ok();
     (hour && day) || limits.check("recovery-mail-drip", &key, 1, DRIP).await.is_ok()
-}
-
-/// The same for all addresses that are one mailbox: for those that are not proved, of which anybody can open as many as
-/// there are tags.
-async fn may_mail_strangers(platform: &Platform, email: &Email) -> bool {
-    let key = Sha256::digest(email.canonical.as_bytes());
-    platform.limits.check("recovery-mail-mailbox", &key, MAILS_PER_MAILBOX_AND_DAY, DAY).await.is_ok()
 }
 
 /// What is mailed for a request.

@@ -96,7 +96,8 @@ pub async fn take_back(
     state: &str,
 ) -> Result<Option<Returned>, DbError> {
     let mut tx = platform.db.begin().await?;
-    let row: Option<(Uuid, Vec<u8>, String, Option<UserId>, Option<SessionId>)> = fetch_optional!(
+    type Row = (Uuid, Vec<u8>, String, Option<UserId>, Option<SessionId>);
+    let row: Option<Row> = fetch_optional!(
         &mut tx,
         (Uuid, Vec<u8>, String, Option<UserId>, Option<SessionId>),
         "UPDATE upstream_attempts SET returned_at = $4 \
@@ -242,7 +243,7 @@ async fn insert(
         identity.email.as_deref(),
         platform.clock.now()
     )?;
-    notice_way_in(tx, platform, user, "upstream.linked", provider).await
+    notice_way_in(tx, platform, user, Notice::ProviderLinked, provider).await
 }
 
 /// An account got, or lost, a way in. The one place for what its owner is told of it.
@@ -250,11 +251,15 @@ async fn notice_way_in(
     tx: &mut Tx,
     platform: &Platform,
     user: UserId,
-    kind: &'static str,
+    what: Notice,
     provider: &str,
 ) -> Result<(), DbError> {
-    audit::record(tx, platform, kind, Some(user), None, serde_json::json!({"provider": provider})).await?;
-    let what = if kind == "upstream.linked" { Notice::ProviderLinked } else { Notice::ProviderUnlinked };
+    let details = serde_json::json!({ "provider": provider });
+    if what == Notice::ProviderLinked {
+        audit::record(tx, platform, "upstream.linked", Some(user), None, details).await?;
+    } else {
+        audit::record(tx, platform, "upstream.unlinked", Some(user), None, details).await?;
+    }
     notices::tell_of(tx, platform, user, what, Some(provider)).await
 }
 
@@ -419,7 +424,7 @@ pub async fn unlink(state: &AppState, provider: &str, issuer: &str, who: &Signed
     }
     let gone = execute!(&mut tx, "DELETE FROM upstream_identities WHERE user_id = $1 AND issuer = $2", user, issuer)?;
     if gone > 0 {
-        notice_way_in(&mut tx, platform, user, "upstream.unlinked", provider).await?;
+        notice_way_in(&mut tx, platform, user, Notice::ProviderUnlinked, provider).await?;
     }
     tx.commit().await?;
     Ok(true)

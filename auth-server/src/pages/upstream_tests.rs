@@ -189,6 +189,16 @@ async fn who_was_signed_in_before_the_identity_came_back_proves_nothing_with_tha
         // An account left open: whoever finds it has an identity of their own there with this address.
         let csrf = browser.get("/login?request=device").await.hidden("csrf");
         let away = browser.post("/login/upstream/other", &[("csrf", &csrf)]).await;
+        assert!(away.location().contains("prompt=login") && away.location().contains("max_age=0"));
+        // A provider that lets them through without asking has shown nothing.
+        let with = fake.agree(away.location());
+        assert_eq!(returns(&mut browser, &with).await.status, 502);
+        let away = browser.post("/login/upstream/other", &[("csrf", &csrf)]).await;
+        fake.says().claims["auth_time"] = (state.platform.clock.now().timestamp() - 61).into();
+        let with = fake.agree(away.location());
+        assert_eq!(returns(&mut browser, &with).await.status, 502);
+        let away = browser.post("/login/upstream/other", &[("csrf", &csrf)]).await;
+        fake.says().claims["auth_time"] = state.platform.clock.now().timestamp().into();
         let with = fake.agree(away.location());
         let onward = returns(&mut browser, &with).await.location().to_owned();
         assert!(browser.get(&onward).await.body.contains("Sign in to connect"));
@@ -486,6 +496,7 @@ async fn a_browser_that_is_new_to_an_account_is_noticed_once() {
             let csrf = browser.get("/logout").await.hidden("csrf");
             browser.post("/logout", &[("csrf", &csrf)]).await;
         }
+        state.platform.clock.advance(Duration::from_secs(660));
         Browser::new(&state).sign_in("ann@example.com").await;
         assert_eq!(rows(&state, NEW).await, 2);
         let mut conn = state.platform.db.read().await.unwrap();

@@ -101,7 +101,7 @@ pub async fn connected(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Res
         let since = since.unwrap_or(client.created_at);
         apps.push(Connected { client, scope, authorization_details, since, used_at });
     }
-    apps.sort_by(|a, b| a.client.name.to_lowercase().cmp(&b.client.name.to_lowercase()));
+    apps.sort_by_key(|app| app.client.name.to_lowercase());
     Ok(apps)
 }
 

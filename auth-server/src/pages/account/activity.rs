@@ -1,6 +1,7 @@
 //! `/account/activity`: what happened with the account, newest first.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use askama::Template;
 use axum::extract::Query;
@@ -81,9 +82,9 @@ async fn read(account: &Account, before: Option<Uuid>) -> Result<(Vec<Event>, Op
     let older = rows.last().filter(|_| more).map(|row| row.0);
     let mut names: BTreeMap<String, Option<String>> = BTreeMap::new();
     for id in rows.iter().filter_map(|row| row.2.clone()) {
-        if !names.contains_key(&id) {
-            let client = clients::by_id(&mut conn, &ClientId(id.clone())).await?;
-            names.insert(id, client.map(|client| client.name));
+        if let Entry::Vacant(place) = names.entry(id) {
+            let client = clients::by_id(&mut conn, &ClientId(place.key().clone())).await?;
+            place.insert(client.map(|client| client.name));
         }
     }
     let event = |(_, kind, client, Json(details), at): Row| Event {
