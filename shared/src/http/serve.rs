@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_io_timeout::TimeoutStream;
@@ -218,10 +217,10 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { bounds, deadline, peer, router, watcher, .. } = self;
-        let began = Arc::new(AtomicBool::new(false));
+        let began = Arc::new(Notify::new());
         let begins = began.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            begins.store(true, Ordering::Relaxed);
+            begins.notify_one();
             request.extensions_mut().insert(ConnectInfo(peer));
             if let Some(certificate) = &certificate {
                 request.extensions_mut().insert(certificate.clone());
@@ -240,14 +239,12 @@ impl Connection {
             .header_read_timeout(bounds.next_headers)
             .serve_connection(TokioIo::new(stream), service);
         let mut http = pin!(watcher.watch(http));
+        // Only until the first request is here: what is waited for beside it is looked at whenever anything happens.
         let ended = tokio::select! {
+            biased;
             ended = &mut http => ended,
-            () = tokio::time::sleep_until(deadline) => {
-                if !began.load(Ordering::Relaxed) {
-                    return;
-                }
-                http.await
-            }
+            () = began.notified() => http.await,
+            () = tokio::time::sleep_until(deadline) => return,
         };
         if let Err(error) = ended {
             // Clients vanish all the time.
