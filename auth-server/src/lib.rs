@@ -32,6 +32,7 @@ pub use state::AppState;
 /// Every route of the authorization server, ready to serve.
 pub fn router(state: AppState) -> Router {
     let platform = state.platform.clone();
+    let (open, cors) = oauth::open(&state);
     let routes = Router::new()
         .merge(oauth::router(&state))
         .merge(api::router(&state))
@@ -43,9 +44,9 @@ pub fn router(state: AppState) -> Router {
                 async move { shared::http::health::database_answers(&platform.db).await }
             }
         }))
-        .fallback(pages::error::not_found)
-        .with_state(state);
-    shared::http::layers(routes, &platform)
+        .fallback(pages::error::not_found);
+    let edge = shared::http::edge(&platform);
+    edge.wrap_open(open, cors).merge(edge.wrap(routes)).with_state(state)
 }
 
 /// Serves until `shutdown` completes, then lets requests under way finish. Starts the outbox worker, the sweeper and

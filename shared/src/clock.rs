@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 /// Tells the time in UTC, in whole microseconds: what PostgreSQL can store, so that a time read back equals the one
 /// that was written, on both engines.
@@ -27,15 +27,25 @@ impl Clock {
     }
 
     /// The time now, in whole microseconds.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn now(&self) -> DateTime<Utc> {
-        let base = self.fixed.unwrap_or_else(Utc::now).trunc_subsecs(6);
-        base + TimeDelta::microseconds(self.shift.load(Ordering::Relaxed))
+        DateTime::from_timestamp_micros(self.micros()).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// Microseconds since the Unix epoch: [`Clock::now`] without a calendar, for who needs none.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    pub fn micros(&self) -> i64 {
+        let base = match self.fixed {
+            Some(at) => at.timestamp_micros(),
+            None => SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX)),
+        };
+        base.saturating_add(self.shift.load(Ordering::Relaxed))
     }
 
     /// Seconds since the Unix epoch: a JWT's NumericDate (RFC 7519 §2).
     pub fn timestamp(&self) -> i64 {
-        self.now().timestamp()
+        self.micros().div_euclid(1_000_000)
     }
 
     /// Moves this clock and all its clones forward by `by`.
@@ -47,6 +57,8 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     #[test]

@@ -57,7 +57,7 @@ impl Random {
     /// most tokens, so it does not ask the system for each: the thread's own generator is a secure one too.
     #[expect(clippy::disallowed_methods, reason = "this is where others are to draw from")]
     pub fn uuid_v7(&self, clock: &Clock) -> Uuid {
-        let millis = u64::try_from(clock.now().timestamp_millis()).unwrap_or_default();
+        let millis = u64::try_from(clock.micros() / 1000).unwrap_or_default();
         let random = match &self.0 {
             Source::Os => rand::random(),
             Source::Seeded(_) => self.bytes(),

@@ -18,6 +18,7 @@ mod throttle;
 mod typed_code;
 pub mod upstream;
 pub mod verification;
+pub mod ways_in;
 
 use shared::config::Config;
 use shared::db::{DbError, Tx};
@@ -177,21 +178,50 @@ impl From<Fault> for FieldError {
     }
 }
 
-/// The text can't be somebody's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAName;
+/// An address for an account, as typed.
+///
+/// # Errors
+/// `EmailInvalid`, and `EmailLookalike` where it is made to be taken for another.
+pub fn address(text: &str) -> Result<Email, Fault> {
+    let email = Email::parse(text).map_err(|_| Fault::EmailInvalid)?;
+    if lookalike::is_deceptive_address(&email.display) { Err(Fault::EmailLookalike) } else { Ok(email) }
+}
 
-/// A name as typed, without the spaces around it; empty is absent. `Err` when it can't be one.
+/// Why a text can't be somebody's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAName {
+    /// Too long, or with signs that names have not.
+    Strange,
+    /// A word of it mixes scripts.
+    Lookalike,
+}
+
+impl NotAName {
+    /// As a given name.
+    pub fn given(self) -> Fault {
+        if self == Self::Lookalike { Fault::GivenNameLookalike } else { Fault::GivenName }
+    }
+
+    /// As a family name.
+    pub fn family(self) -> Fault {
+        if self == Self::Lookalike { Fault::FamilyNameLookalike } else { Fault::FamilyName }
+    }
+}
+
+/// A name as typed, without the spaces around it and in the form in which equal ones are equal; empty is absent.
 ///
 /// Names are shown to strangers and stand in mails to them, so what a mail program would make a link of is refused:
 /// nobody's name may serve to advertise.
 pub fn name(text: Option<&str>) -> Result<Option<String>, NotAName> {
-    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
-    let strange = |c: char| c.is_control() || is_deceptive(c) || "/\\@:<>{}[]|=".contains(c);
-    if text.chars().count() > MAX_NAME || text.chars().any(strange) || looks_like_a_host(text) {
-        return Err(NotAName);
+    let text = lookalike::normal(text.unwrap_or_default().trim());
+    if text.is_empty() {
+        return Ok(None);
     }
-    Ok(Some(text.to_owned()))
+    let strange = |c: char| c.is_control() || is_deceptive(c) || "/\\@:<>{}[]|=".contains(c);
+    if text.chars().count() > MAX_NAME || text.chars().any(strange) || looks_like_a_host(&text) {
+        return Err(NotAName::Strange);
+    }
+    if lookalike::is_deceptive_name(&text) { Err(NotAName::Lookalike) } else { Ok(Some(text)) }
 }
 
 /// Two or more letters on either side of a dot: `example.com`, not `J. R. R.`.
@@ -263,8 +293,10 @@ mod tests {
             "A\u{200b}nn",
             &"a".repeat(65),
         ] {
-            assert_eq!(name(Some(bad)), Err(NotAName), "{bad:?}");
+            assert_eq!(name(Some(bad)), Err(NotAName::Strange), "{bad:?}");
         }
+        assert_eq!(name(Some("Аnn")), Err(NotAName::Lookalike), "the first letter is Cyrillic");
+        assert_eq!(name(Some("Ａｎｎ")), Ok(Some("Ann".into())), "as it is shown");
     }
 
     #[test]

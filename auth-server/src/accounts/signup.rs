@@ -21,8 +21,7 @@ use shared::referrals::store::{self, Refusal};
 use shared::users::{self, NewUser};
 use shared::{Platform, audit, execute};
 
-use super::lookalike::{is_deceptive_address, is_deceptive_name, normal};
-use super::{Fault, check_new_password, check_password, locale, name};
+use super::{Fault, NotAName, address, check_new_password, check_password, locale, name};
 use crate::AppState;
 use crate::outside::hunter::{EmailVerdict, Reason, inline_email_check};
 use crate::passwords::PasswordError;
@@ -198,28 +197,18 @@ async fn keep_answer(
 pub(super) fn check(platform: &Platform, account: &NewAccount, with_password: bool) -> Result<Checked, SignUpError> {
     let accounts = &platform.config.accounts;
     let mut faults = vec![];
-    let email = Email::parse(&account.email).map_err(|_| faults.push(Fault::EmailInvalid)).ok();
-    if email.as_ref().is_some_and(|email| is_deceptive_address(&email.display)) {
-        faults.push(Fault::EmailLookalike);
-    }
+    let email = address(&account.email).map_err(|fault| faults.push(fault)).ok();
     if with_password && let Err(fault) = check_password(&account.password, email.as_ref(), &platform.config) {
         faults.push(fault);
     }
-    let given = account.given_name.as_deref().map(normal);
-    let family = account.family_name.as_deref().map(normal);
-    for (name, fault) in [(&given, Fault::GivenNameLookalike), (&family, Fault::FamilyNameLookalike)] {
-        if name.as_deref().is_some_and(is_deceptive_name) {
-            faults.push(fault);
-        }
-    }
-    let given_name = name(given.as_deref()).unwrap_or_else(|_| {
-        faults.push(Fault::GivenName);
-        None
-    });
-    let family_name = name(family.as_deref()).unwrap_or_else(|_| {
-        faults.push(Fault::FamilyName);
-        None
-    });
+    let mut read = |text: &Option<String>, fault: fn(NotAName) -> Fault| {
+        name(text.as_deref()).unwrap_or_else(|why| {
+            faults.push(fault(why));
+            None
+        })
+    };
+    let given_name = read(&account.given_name, NotAName::given);
+    let family_name = read(&account.family_name, NotAName::family);
     let locale = locale(account.locale.as_deref()).unwrap_or_else(|fault| {
         faults.push(fault);
         None

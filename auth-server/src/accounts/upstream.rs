@@ -13,11 +13,12 @@ use shared::ids::{SessionId, UserId};
 use shared::outbox::Notice;
 use shared::referrals::cached;
 use shared::users::{self, User};
-use shared::{Platform, audit, execute, fetch_all, fetch_one, fetch_optional};
+use shared::{Platform, audit, execute, fetch_all, fetch_optional};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::signup::{self, NewAccount, Outcome, SignUpError};
+use super::ways_in::{self, WayIn};
 use super::{Fault, notices};
 use crate::AppState;
 use crate::sessions::{self, SignedIn};
@@ -382,31 +383,11 @@ pub async fn of_user(conn: &mut Conn, user: UserId) -> Result<Vec<Way>, DbError>
     )
 }
 
-/// How many ways into an account there are besides its identities. The one place that knows them all.
-async fn other_ways_in(conn: &mut Conn, user: UserId) -> Result<i64, DbError> {
-    let (ways,): (i64,) = fetch_one!(
-        conn,
-        (i64,),
-        "SELECT (SELECT COUNT(*) FROM password_credentials WHERE user_id = $1) \
-         + (SELECT COUNT(*) FROM passkeys WHERE user_id = $1)",
-        user
-    )?;
-    Ok(ways)
-}
-
 /// Takes every way in by another provider off an account, for a new owner: those were whose the account was.
 pub async fn delete_all(tx: &mut Tx, user: UserId) -> Result<(), DbError> {
     execute!(tx, "DELETE FROM upstream_identities WHERE user_id = $1", user)?;
     execute!(tx, "DELETE FROM upstream_attempts WHERE user_id = $1", user)?;
     Ok(())
-}
-
-/// May this identity be taken away? Not when nothing else opens the account; one whose provider is no longer configured
-/// opens nothing.
-pub async fn is_needed(state: &AppState, conn: &mut Conn, user: UserId, issuer: &str) -> Result<bool, DbError> {
-    let others = of_user(conn, user).await?;
-    let others = others.iter().filter(|way| way.issuer != issuer && state.upstreams.of_issuer(&way.issuer).is_some());
-    Ok(others.count() == 0 && other_ways_in(conn, user).await? == 0)
 }
 
 /// Takes the identities at one provider from the account of who is signed in; nothing when that has ended. `false` when
@@ -417,9 +398,7 @@ pub async fn unlink(state: &AppState, provider: &str, issuer: &str, who: &Signed
     if !sessions::hold(&mut tx, platform, who.sid).await? {
         return Ok(true);
     }
-    // Held, so that of two that leave at once one finds itself the last.
-    execute!(&mut tx, "UPDATE users SET updated_at = updated_at WHERE id = $1", user)?;
-    if is_needed(state, &mut tx, user, issuer).await? {
+    if ways_in::is_last(state, &mut tx, user, WayIn::Provider(issuer)).await? {
         return Ok(false);
     }
     let gone = execute!(&mut tx, "DELETE FROM upstream_identities WHERE user_id = $1 AND issuer = $2", user, issuer)?;

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use super::profile::{self, Given, NewAddress, Wanted};
 use crate::AppState;
-use crate::accounts::{self, Fault, notices};
+use crate::accounts::{self, Fault, NotAName, notices};
 use crate::protocol::bearer::{Caller, Challenge};
 
 /// How fresh a sign-in must be to delete the account.
@@ -229,16 +229,16 @@ pub async fn change(
     let platform = &state.platform;
     let (texts, address) = (change.take_texts(), change.address.take());
     let mut faults = vec![];
-    let mut name = |given: Option<Option<String>>, fault: Fault| {
+    let mut name = |given: Option<Option<String>>, fault: fn(NotAName) -> Fault| {
         given.map(|text| {
-            accounts::name(text.as_deref()).unwrap_or_else(|_| {
-                faults.push(fault);
+            accounts::name(text.as_deref()).unwrap_or_else(|why| {
+                faults.push(fault(why));
                 None
             })
         })
     };
-    let given_name = name(change.given_name, Fault::GivenName);
-    let family_name = name(change.family_name, Fault::FamilyName);
+    let given_name = name(change.given_name, NotAName::given);
+    let family_name = name(change.family_name, NotAName::family);
     let locale = change.locale.map(|text| {
         accounts::locale(text.as_deref()).unwrap_or_else(|fault| {
             faults.push(fault);

@@ -24,9 +24,8 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::protocol::dpop;
 use crate::state::AppState;
 
-/// The endpoints' routes.
-pub fn router(state: &AppState) -> Router<AppState> {
-    // Browser-based clients call these from their own origin. No cookie is read here, so any origin may.
+/// What apps in browsers may call from their own origin, and how. No cookie is read there, so any origin may.
+pub fn open(state: &AppState) -> (Router<AppState>, CorsLayer) {
     let cors = CorsLayer::new()
         .allow_origin(Any)
         // The answer is the same whoever asks.
@@ -36,7 +35,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, DPOP, HeaderName::from_static("x-requested-with")])
         .expose_headers([DPOP_NONCE, header::WWW_AUTHENTICATE, header::RETRY_AFTER]);
     let nonce = from_fn_with_state(state.clone(), dpop::hand_out_nonce);
-    let public = Router::new()
+    let routes = Router::new()
         .route("/.well-known/openid-configuration", get(metadata::openid_configuration))
         .route("/.well-known/oauth-authorization-server", get(metadata::authorization_server))
         .route("/oauth/jwks", get(jwks::jwks))
@@ -44,17 +43,17 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/oauth/device_authorization", post(device_authorization::device_authorization))
         .route("/oauth/par", post(par::par))
         .route("/oauth/revoke", post(revoke::revoke))
-        .route("/oauth/userinfo", get(userinfo::userinfo).post(userinfo::userinfo).layer(nonce))
-        .layer(cors);
+        .route("/oauth/userinfo", get(userinfo::userinfo).post(userinfo::userinfo).layer(nonce));
+    (routes, cors)
+}
+
+/// The other endpoints' routes.
+pub fn router(state: &AppState) -> Router<AppState> {
     let interactive = Router::new()
         .route("/oauth/authorize", get(authorize::authorize).post(authorize::authorize))
         .route("/oauth/authorize/continue", get(authorize::resume))
         .route("/oauth/logout", get(logout::logout).post(logout::logout))
         .route("/oauth/logout/continue", get(logout::resume))
         .layer(crate::sessions::layer(state));
-    Router::new()
-        .merge(public)
-        .merge(interactive)
-        .merge(register::router())
-        .route("/oauth/introspect", post(introspect::introspect))
+    interactive.merge(register::router()).route("/oauth/introspect", post(introspect::introspect))
 }

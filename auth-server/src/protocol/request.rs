@@ -3,8 +3,8 @@
 //! there the client is told, by way of a browser (§4.1.2.1).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -24,7 +24,7 @@ const MAX_LENGTH: usize = 64 * 1024;
 /// Among them are passwords, codes and secrets, so it does not show them in `Debug`.
 #[derive(Clone)]
 pub struct Parameters {
-    values: HashMap<String, String>,
+    values: BTreeMap<String, String>,
     /// The `Authorization` header, as oxide-auth reads it: one at most.
     request: OAuthRequest,
     /// `resource` may be repeated (RFC 8707 §2).
@@ -69,7 +69,7 @@ impl Parameters {
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, OAuthError> {
         let mut read = Self {
-            values: HashMap::new(),
+            values: BTreeMap::new(),
             request: OAuthRequest::default(),
             resource: vec![],
             audience: vec![],
@@ -83,7 +83,7 @@ impl Parameters {
         read.once()
     }
 
-    /// Every parameter but `resource` and `audience`, by name, in no particular order.
+    /// The name of every parameter but `resource` and `audience`.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }
@@ -168,7 +168,7 @@ impl Parameters {
         let dpop = parts.headers.get_all("dpop").iter();
         let dpop = dpop.map(|proof| String::from_utf8_lossy(proof.as_bytes()).into_owned()).collect();
         let mut read = Self {
-            values: HashMap::new(),
+            values: BTreeMap::new(),
             request: header.into(),
             resource: vec![],
             audience: vec![],

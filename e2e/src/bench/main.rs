@@ -22,6 +22,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Parser, Subcommand};
 use futures::future::try_join_all;
+use tokio::runtime::Builder;
 use tokio::time::sleep;
 
 use crate::flows::Flows;
@@ -75,11 +76,12 @@ pub struct Measure {
     write: Option<PathBuf>,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     match Program::parse().job {
-        Job::Measure(args) => measure(&args).await,
-        Job::Bare => bare::serve().await,
+        // Threads as the services have them.
+        Job::Bare => Builder::new_multi_thread().enable_all().build()?.block_on(bare::serve()),
+        // One thread: a second would only take turns with what is measured, and wake the first.
+        Job::Measure(args) => Builder::new_current_thread().enable_all().build()?.block_on(measure(&args)),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::world::{PASSWORD, World};
 const NEW: &str = "staple battery horse";
 
 /// The newest mail to `to` whose subject has `subject` in it, once it is there.
-async fn mail(platform: &Platform, to: &str, subject: &str) -> String {
+pub async fn mail(platform: &Platform, to: &str, subject: &str) -> String {
     let folder = platform.config.data_dir.join("mail");
     for _ in 0..100 {
         let mut mails: Vec<_> =
@@ -29,14 +29,14 @@ async fn mail(platform: &Platform, to: &str, subject: &str) -> String {
 }
 
 /// The first link in a mail to this page of ours.
-fn link(mail: &str, path: &str) -> String {
+pub fn link(mail: &str, path: &str) -> String {
     let at = mail.find(&format!("{path}?token=")).expect("the mail has a link");
     let begin = mail[..at].rfind("http").expect("the link is whole");
     mail[begin..].split(|c: char| c.is_whitespace() || c == '"').next().unwrap().to_owned()
 }
 
 /// The code that stands alone on its line.
-fn code(mail: &str) -> String {
+pub fn code(mail: &str) -> String {
     let is_code = |line: &&str| line.len() == 9 && line.as_bytes()[4] == b'-' && !line.contains(' ');
     mail.lines().map(str::trim).find(is_code).expect("the mail has a code").to_owned()
 }

@@ -20,7 +20,8 @@ use ipnet::IpNet;
 use metrics::{Counter, Histogram};
 use tokio::time::Instant;
 use tower::layer::layer_fn;
-use tower::{Service, ServiceBuilder};
+use tower::{Layer, Service, ServiceBuilder};
+use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 
 use super::client_certificate::{self, ClientCertificate};
@@ -80,10 +81,19 @@ impl Edge {
     }
 
     /// Wraps `router`, which gets no further routes after.
-    pub fn wrap(self, router: Router) -> Router {
-        // One layer of the router's: each takes a box and a copy of the service for every request.
-        let edge = layer_fn(move |inner| Passing { edge: self.clone(), inner });
-        router.layer(ServiceBuilder::new().layer(edge).layer(DefaultBodyLimit::max(BODY_LIMIT)))
+    pub fn wrap<S: Clone + Send + Sync + 'static>(&self, router: Router<S>) -> Router<S> {
+        router.layer(ServiceBuilder::new().layer(self.layer()).layer(DefaultBodyLimit::max(BODY_LIMIT)))
+    }
+
+    /// The same for what scripts of other origins may call, as one layer of the router's: each takes a box, and a copy
+    /// of all that is within, for every request.
+    pub fn wrap_open<S: Clone + Send + Sync + 'static>(&self, router: Router<S>, cors: CorsLayer) -> Router<S> {
+        router.layer(ServiceBuilder::new().layer(self.layer()).layer(DefaultBodyLimit::max(BODY_LIMIT)).layer(cors))
+    }
+
+    fn layer<S>(&self) -> impl Layer<S, Service = Passing<S>> + Clone + use<S> {
+        let edge = self.clone();
+        layer_fn(move |inner| Passing { edge: edge.clone(), inner })
     }
 }
 
@@ -96,9 +106,8 @@ struct Passing<S> {
 
 impl<S> Service<Request> for Passing<S>
 where
-    S: Service<Request, Error = Infallible> + Clone + Send + 'static,
-    S::Response: IntoResponse,
-    S::Future: Send,
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
 {
     type Response = Response;
     type Error = Infallible;
@@ -110,14 +119,10 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let arrival = self.edge.admit(&mut request);
-        // The one that is ready, called within: nothing of what it does is outside of what `pass` catches and names.
-        let copy = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, copy);
         let edge = self.edge.clone();
-        Box::pin(async move {
-            let inner = async { inner.call(request).await.into_response() };
-            Ok(pass(&edge.0, arrival, inner).await)
-        })
+        // A router's services do nothing before they are awaited: what they do is within what `pass` catches and names.
+        let inner = self.inner.call(request);
+        Box::pin(async move { Ok(pass(&edge.0, arrival, inner.map(|Ok(answer)| answer)).await) })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What every request of both services passes, whatever it asks for: [`layers`] on the way in and out, [`extract`] for
+//! What every request of both services passes, whatever it asks for: [`edge`] on the way in and out, [`extract`] for
 //! what it carries, [`client_ip`] for where it comes from, [`client_certificate`] for what the client showed of itself, [`health`], and
 //! [`serve`].
 
@@ -30,14 +30,18 @@ pub use tls::TlsError;
 
 use crate::platform::Platform;
 
-/// Wraps a service's whole router: request id, span, metrics, panics, timeout, body limit, security headers, and a
-/// problem document wherever axum itself would answer with plain text or nothing. Call it last.
+/// What a service's whole router is wrapped in: request id, span, metrics, panics, timeout, body limit, security headers,
+/// and a problem document wherever axum itself would answer with plain text or nothing. The last to be called.
 ///
 /// A route that takes larger bodies says so with its own [`axum::extract::DefaultBodyLimit`].
-pub fn layers(router: Router, platform: &Platform) -> Router {
+pub fn edge(platform: &Platform) -> Edge {
     Edge::new(platform.clock.clone(), platform.random.clone(), platform.config.trusted_proxies.clone())
         .with_certificates_from(platform.config.client_certificate_header())
-        .wrap(router)
+}
+
+/// [`edge`] around all of a router.
+pub fn layers(router: Router, platform: &Platform) -> Router {
+    edge(platform).wrap(router)
 }
 
 /// Keeps answers out of every cache: for what holds tokens, personal data or a form's CSRF token.

@@ -5,21 +5,23 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::HeaderValue;
 use axum::http::header::STRICT_TRANSPORT_SECURITY;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_io_timeout::TimeoutStream;
@@ -32,11 +34,14 @@ use crate::config::TlsSettings;
 /// A year, as RFC 6797 §6.1.1 counts.
 const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
+/// Bytes that a socket takes at once, whoever reads at the other end.
+const AT_ONCE: u64 = 64 * 1024;
+
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     /// A new connection must bring its first request's headers by then, TLS handshake and all (slowloris).
     pub(super) first_headers: Duration,
-    /// Between requests: longer than proxies keep idle connections (nginx 60 s), so that it is they who close them and
+    /// From an answer to the next request's headers, whole: longer than proxies keep idle connections (nginx 60 s), so that it is they who close them and
     /// never send a request into a connection just closed.
     pub(super) next_headers: Duration,
     /// An answer of which the client takes nothing for so long is given up, with its connection.
@@ -217,10 +222,10 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { bounds, deadline, peer, router, watcher, .. } = self;
-        let began = Arc::new(Notify::new());
-        let begins = began.clone();
+        let life = Arc::new(Life::default());
+        let lives = life.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            begins.notify_one();
+            let answering = Answering::begin(&lives);
             request.extensions_mut().insert(ConnectInfo(peer));
             if let Some(certificate) = &certificate {
                 request.extensions_mut().insert(certificate.clone());
@@ -231,25 +236,82 @@ impl Connection {
                 if strict_transport {
                     answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
                 }
+                // What is longer than this is being answered until the last of it is on its way.
+                if answer.body().size_hint().exact().is_none_or(|bytes| bytes > AT_ONCE) {
+                    answer = answer.map(|body| Body::new(body.map_frame(move |frame| (frame, &answering).0)));
+                }
                 Ok::<_, std::convert::Infallible>(answer)
             }
         });
-        let http = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(bounds.next_headers)
-            .serve_connection(TokioIo::new(stream), service);
+        let http = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
         let mut http = pin!(watcher.watch(http));
-        // Only until the first request is here: what is waited for beside it is looked at whenever anything happens.
-        let ended = tokio::select! {
-            biased;
-            ended = &mut http => ended,
-            () = began.notified() => http.await,
-            () = tokio::time::sleep_until(deadline) => return,
+        let mut idle = pin!(tokio::time::sleep_until(deadline));
+        let ended = loop {
+            tokio::select! {
+                biased;
+                ended = &mut http => break ended,
+                () = &mut idle => match life.idle_since() {
+                    // It said nothing, and had its time.
+                    Idle::Never => return,
+                    Idle::Since(since) if since + bounds.next_headers <= Instant::now() => return,
+                    Idle::Since(since) => idle.as_mut().reset(since + bounds.next_headers),
+                    Idle::No => idle.as_mut().reset(Instant::now() + bounds.next_headers),
+                },
+            }
         };
         if let Err(error) = ended {
             // Clients vanish all the time.
             tracing::debug!(%error, "connection ended");
         }
+    }
+}
+
+/// What a connection has been doing. Looked at when its time may be up, and cheap to keep: hyper's own timeout is a
+/// timer for every request.
+#[derive(Default)]
+struct Life(Mutex<Option<Doing>>);
+
+#[derive(Clone, Copy)]
+enum Doing {
+    Answering,
+    Waiting(Instant),
+}
+
+/// How long a connection has had nothing to answer.
+enum Idle {
+    /// It never had.
+    Never,
+    No,
+    Since(Instant),
+}
+
+impl Life {
+    fn set(&self, doing: Doing) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(doing);
+    }
+
+    fn idle_since(&self) -> Idle {
+        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Idle::Never,
+            Some(Doing::Answering) => Idle::No,
+            Some(Doing::Waiting(since)) => Idle::Since(since),
+        }
+    }
+}
+
+/// A request that is being answered: one at a time, as HTTP/1.1 has it.
+struct Answering(Arc<Life>);
+
+impl Answering {
+    fn begin(life: &Arc<Life>) -> Self {
+        life.set(Doing::Answering);
+        Self(life.clone())
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.set(Doing::Waiting(Instant::now()));
     }
 }
 
@@ -339,6 +401,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answered_connection_is_closed_when_no_next_request_comes_whole() {
+        let (address, _stop, _server) = start(Router::new().route("/", get(async || "fine"))).await;
+        for rest in ["", "GET / HTTP/1.1\r\nHost: "] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(format!("GET / HTTP/1.1\r\nHost: test\r\n\r\n{rest}").as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            let read = stream.read_to_string(&mut answer);
+            tokio::time::timeout(Duration::from_secs(5), read).await.expect("it is closed").unwrap();
+            assert!(answer.ends_with("fine"), "{answer}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_request_that_does_not_end_is_cut_off_after_the_grace() {
         let (address, stop, server) =
             start(Router::new().route("/", get(async || std::future::pending::<()>().await))).await;
@@ -371,7 +446,8 @@ mod tests {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await.unwrap();
         let (mut part, mut total) = (vec![0; 1 << 20], 0);
         loop {
-            sleep(QUICK.write_progress / 16).await;
+            // In all it takes longer than a connection may be idle.
+            sleep(QUICK.write_progress / 8).await;
             match stream.read(&mut part).await.unwrap() {
                 0 => break,
                 read => total += read,

@@ -44,6 +44,7 @@ passkey-change-named = Change { $name }
 passkey-name = Name
 passkey-name-hint = So that you know it again, for example the device it is on.
 passkey-name-bad = A name has up to 64 characters and no web or email address in it.
+passkey-only-way = This is your only way in. Set a password or add another passkey before you delete it.
 passkey-default-name = Passkey
 passkey-rename = Rename
 passkey-delete = Delete

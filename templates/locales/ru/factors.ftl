@@ -44,6 +44,7 @@ passkey-change-named = Изменить «{ $name }»
 passkey-name = Название
 passkey-name-hint = Чтобы его узнать, например, название устройства.
 passkey-name-bad = В названии не больше 64 знаков, без адресов сайтов и почты.
+passkey-only-way = Это ваш единственный способ входа. Прежде чем удалить его, задайте пароль или добавьте другой ключ.
 passkey-default-name = Ключ доступа
 passkey-rename = Переименовать
 passkey-delete = Удалить

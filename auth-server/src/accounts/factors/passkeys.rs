@@ -16,8 +16,8 @@ use sqlx::types::Json;
 use url::Url;
 use uuid::Uuid;
 use webauthn_rs::prelude::{
-    DiscoverableAuthentication, Passkey, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential,
-    Webauthn, WebauthnBuilder, WebauthnError,
+    AuthenticationResult, DiscoverableAuthentication, Passkey, PasskeyRegistration, PublicKeyCredential,
+    RegisterPublicKeyCredential, Webauthn, WebauthnBuilder, WebauthnError,
 };
 
 use crate::accounts::notices;
@@ -64,7 +64,7 @@ pub struct Kept {
 pub struct Used {
     pub user_id: UserId,
     id: Uuid,
-    credential: Value,
+    result: AuthenticationResult,
     /// Can it be on several devices at once?
     pub synced: bool,
 }
@@ -172,31 +172,33 @@ pub async fn finish_sign_in(platform: &Platform, key: &PlainToken, answer: &str)
             user
         )?
     };
-    let (id, Json(mut passkey)) = row.ok_or(PasskeyError::Refused)?;
+    let (id, Json(passkey)) = row.ok_or(PasskeyError::Refused)?;
     // Signature, challenge, origin, user verification, and the counter, which only ever grows.
     let result = webauthn.finish_discoverable_authentication_v2(&answer, state, &passkey)?;
     if !result.user_verified() {
         return Err(PasskeyError::Refused);
     }
-    passkey.update_credential(&result);
-    Ok(Used { user_id: UserId(user), id, credential: serialized(&passkey)?, synced: result.backup_eligible() })
+    Ok(Used { user_id: UserId(user), id, synced: result.backup_eligible(), result })
 }
 
 /// Is the passkey still the account's? If so, the sign-in is written down. As with passwords, asked once the session is
 /// written.
 pub async fn still_holds(tx: &mut Tx, platform: &Platform, used: &Used) -> Result<bool, DbError> {
-    let there = execute!(
+    // This locks the row: what is read of it is the last, and a use at the same moment does not set its counter back.
+    let row: Option<(Json<Passkey>,)> = fetch_optional!(
         tx,
-        "UPDATE passkeys SET credential = $3, last_used_at = $4 WHERE id = $1 AND user_id = $2",
+        (Json<Passkey>,),
+        "UPDATE passkeys SET last_used_at = $3 WHERE id = $1 AND user_id = $2 RETURNING credential",
         used.id,
         used.user_id,
-        Json(&used.credential),
         platform.clock.now()
     )?;
-    if there == 1 {
-        audit::record(tx, platform, "signin.succeeded", Some(used.user_id), None, json!({"via": "passkey"})).await?;
+    let Some((Json(mut passkey),)) = row else { return Ok(false) };
+    if passkey.update_credential(&used.result) == Some(true) {
+        execute!(tx, "UPDATE passkeys SET credential = $2 WHERE id = $1", used.id, Json(&passkey))?;
     }
-    Ok(there == 1)
+    audit::record(tx, platform, "signin.succeeded", Some(used.user_id), None, json!({"via": "passkey"})).await?;
+    Ok(true)
 }
 
 /// Those of an account, the oldest first.

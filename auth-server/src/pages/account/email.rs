@@ -7,11 +7,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use shared::db::DbError;
-use shared::email::Email;
 use tower_sessions::Session;
 
 use super::{Account, Section, refused};
 use crate::AppState;
+use crate::accounts;
 use crate::accounts::email_change::{self, ChangeError, Confirmed, EmailChange};
 use crate::accounts::password::{confirm, phc_of};
 use crate::pages::error;
@@ -125,8 +125,8 @@ pub async fn submit(
 async fn begin(state: &AppState, account: &Account, mut again: Sheet, sent: &Change) -> Response {
     let page = &account.page;
     let t = page.t();
-    let fault = match Email::parse(&sent.email) {
-        Err(_) => "fault-email-invalid",
+    let fault = match accounts::address(&sent.email) {
+        Err(fault) => fault.message().0,
         Ok(new) if new.key == account.user.email_key => "email-same",
         Ok(new) => {
             if let Err(why) = confirm(state, &account.signed_in, &sent.current_password).await {

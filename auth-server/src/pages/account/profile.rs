@@ -14,7 +14,7 @@ use shared::problem::retry_after_header;
 use shared::users::{Address, Profile, User};
 
 use super::{Account, Done, Section};
-use crate::accounts::{self, Fault, MAX_NAME};
+use crate::accounts::{self, MAX_NAME, NotAName};
 use crate::api::profile::{NewAddress, Wanted, check, write};
 use crate::locales::Locale;
 use crate::pages::error;
@@ -89,14 +89,14 @@ impl Sent {
     /// What the person wants, or the names of the fields at fault.
     fn read(&self) -> Result<Wanted, Vec<String>> {
         let mut faults = vec![];
-        let mut name = |text: &str, fault: Fault| {
+        let mut name = |text: &str, field: &str| {
             accounts::name(Some(text)).unwrap_or_else(|_| {
-                faults.push(fault.field().to_owned());
+                faults.push(field.to_owned());
                 None
             })
         };
-        let given_name = name(&self.given_name, Fault::GivenName);
-        let family_name = name(&self.family_name, Fault::FamilyName);
+        let given_name = name(&self.given_name, "given_name");
+        let family_name = name(&self.family_name, "family_name");
         let locale = accounts::locale(Some(&self.locale)).unwrap_or_else(|fault| {
             faults.push(fault.field().to_owned());
             None
@@ -138,8 +138,8 @@ impl Sent {
     }
 }
 
-/// What is wrong with a field, by its name.
-fn fault(t: Texts, name: &str) -> String {
+/// What is wrong with a field, by its name and what was typed.
+fn fault(t: Texts, name: &str, typed: &str) -> String {
     match name {
         "website" | "profile" | "picture" => t.get("profile-fault-url"),
         "birthdate" => t.get("profile-fault-birthdate"),
@@ -149,6 +149,7 @@ fn fault(t: Texts, name: &str) -> String {
         "formatted" | "street_address" | "locality" | "region" | "postal_code" | "country" => {
             t.get("profile-fault-address")
         }
+        _ if accounts::name(Some(typed)) == Err(NotAName::Lookalike) => t.get("fault-name-lookalike"),
         _ => t.count("fault-name", "n", MAX_NAME as u64),
     }
 }
@@ -189,10 +190,10 @@ struct Lines {
 
 fn form<'a>(account: &'a Account, sent: &Sent, faulty: &[String]) -> ProfilePage<'a> {
     let (page, t) = (&account.page, account.page.t());
-    let error = |name: &str| faulty.iter().any(|f| f == name).then(|| fault(t, name));
+    let error = |name: &str, typed: &str| faulty.iter().any(|f| f == name).then(|| fault(t, name, typed));
     let field = |name: &'static str, kind: &'static str, autocomplete: &'static str, label: &str, value: &str| {
         let mut field = Field::new(name, kind, autocomplete, t.get(label)).value(value);
-        field.error = error(name);
+        field.error = error(name, value);
         field.max_length = if kind == "url" { 2048 } else { 128 };
         field
     };
@@ -226,7 +227,7 @@ fn form<'a>(account: &'a Account, sent: &Sent, faulty: &[String]) -> ProfilePage
             value: sent.street_address.clone(),
             max_length: 128,
             hint: None,
-            error: error("street_address"),
+            error: error("street_address", &sent.street_address),
         },
         Lines {
             name: "formatted",
@@ -235,7 +236,7 @@ fn form<'a>(account: &'a Account, sent: &Sent, faulty: &[String]) -> ProfilePage
             value: sent.formatted.clone(),
             max_length: 512,
             hint: Some(t.get("profile-formatted-hint")),
-            error: error("formatted"),
+            error: error("formatted", &sent.formatted),
         },
     ];
     let mut languages: Vec<_> =

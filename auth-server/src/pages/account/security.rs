@@ -25,6 +25,7 @@ use crate::accounts::factors::passkeys::{self, Kept, PasskeyError};
 use crate::accounts::factors::totp::{self, Setup};
 use crate::accounts::factors::{count_try, has_second, recovery_codes};
 use crate::accounts::notices;
+use crate::accounts::ways_in::{self, WayIn};
 use crate::pages::error;
 use crate::pages::field::Field;
 use crate::pages::layout::{Page, see_other};
@@ -225,16 +226,21 @@ async fn change_passkey(
     let done = async {
         let mut tx = platform.db.begin().await?;
         if !account.hold(&mut tx, &state).await? {
-            return Ok(());
+            return Ok(true);
         }
         match &name {
             Some(name) => passkeys::rename(&mut tx, platform, user, id, name).await?,
+            None if ways_in::is_last(&state, &mut tx, user, WayIn::Passkey(id)).await? => return Ok(false),
             None => passkeys::delete(&mut tx, platform, user, id).await?,
         };
-        tx.commit().await
+        tx.commit().await.map(|()| true)
     };
-    // One that is gone already, in another tab, is what was wanted.
-    done.await.map_or_else(|error| error::database(&account.page, &error), |()| see_other(HERE))
+    match done.await {
+        // One that is gone already, in another tab, is what was wanted.
+        Ok(true) => see_other(HERE),
+        Ok(false) => page(&state, &account, StatusCode::CONFLICT, Some("passkey-only-way")).await,
+        Err(error) => error::database(&account.page, &error),
+    }
 }
 
 #[derive(Deserialize)]

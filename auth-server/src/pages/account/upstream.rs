@@ -14,6 +14,7 @@ use shared::http::ClientIp;
 use super::{Account, Section, UPSTREAM_PATH, UPSTREAM_WORD};
 use crate::AppState;
 use crate::accounts::upstream::{self as identities, Way};
+use crate::accounts::ways_in::{self, WayIn};
 use crate::pages::error;
 use crate::pages::layout::{Page, see_other};
 use crate::pages::texts::Texts;
@@ -50,7 +51,7 @@ async fn read<'a>(state: &'a AppState, account: &Account) -> Result<Vec<Shown<'a
     for provider in state.upstreams.iter() {
         let (mine, others) = ways.into_iter().partition(|way| way.issuer == provider.issuer());
         ways = others;
-        let needed = identities::is_needed(state, &mut conn, user, provider.issuer()).await?;
+        let needed = ways_in::is_only(state, &mut conn, user, WayIn::Provider(provider.issuer())).await?;
         providers.push(Shown { id: provider.id(), name: provider.name(), ways: mine, needed });
     }
     Ok(providers)
