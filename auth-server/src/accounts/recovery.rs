@@ -235,25 +235,27 @@ async fn by_link(platform: &Platform, token: &PlainToken) -> Result<RecoveryId, 
 }
 
 /// Is it the code of this request? Counted before it is compared: of many who try at once, five are answered. A request
-/// that was never mailed is answered as one whose code was missed.
+/// that was never mailed, or that served by now, is answered as one whose code was missed: else whoever asked in somebody's
+/// name would see that there is an account, and its owner at work. Who knows the code may hear that it is over.
 async fn try_code(platform: &Platform, id: RecoveryId, code: &str) -> Result<(), ResetError> {
     let mut tx = platform.db.begin().await?;
-    let row: Option<(Option<Vec<u8>>,)> = fetch_optional!(
+    type Row = (Option<Vec<u8>>, Option<DateTime<Utc>>);
+    let row: Option<Row> = fetch_optional!(
         &mut tx,
-        (Option<Vec<u8>>,),
+        Row,
         "UPDATE recovery_requests SET tries = tries + 1 \
-         WHERE id = $1 AND tries < $2 AND consumed_at IS NULL AND expires_at > $3 RETURNING code_mac",
+         WHERE id = $1 AND tries < $2 AND expires_at > $3 RETURNING code_mac, consumed_at",
         id,
         typed_code::TRIES,
         platform.clock.now()
     )?;
     tx.commit().await?;
-    let (expected,) = row.ok_or(ResetError::Invalid)?;
+    let (expected, consumed_at) = row.ok_or(ResetError::Invalid)?;
     let given = typed_code::mac(platform, PURPOSE, id.0, code);
-    match expected {
-        Some(expected) if bool::from(expected.ct_eq(&given)) => Ok(()),
-        _ => Err(ResetError::WrongCode),
+    if !expected.is_some_and(|expected| bool::from(expected.ct_eq(&given))) {
+        return Err(ResetError::WrongCode);
     }
+    if consumed_at.is_some() { Err(ResetError::Invalid) } else { Ok(()) }
 }
 
 async fn consume(tx: &mut Tx, platform: &Platform, id: RecoveryId, phc: &str) -> Result<User, ResetError> {

@@ -96,6 +96,11 @@ async fn a_code_serves_for_its_own_request_only_and_as_people_type_it() {
         let typed = anns.code.to_lowercase().replace('-', " ").replace('0', "o");
         let user = reset(&state, &Proof::Code { id: ann, code: typed }, NEW, &HERE).await.unwrap();
         assert_eq!(user.email, "ann@example.com");
+        // It is over for who knows the code; whoever guesses is answered as where there is no account.
+        let guess = reset(&state, &Proof::Code { id: ann, code: "0000-0000".into() }, NEW, &HERE).await;
+        assert!(matches!(guess, Err(ResetError::WrongCode)));
+        let again = reset(&state, &Proof::Code { id: ann, code: anns.code }, NEW, &HERE).await;
+        assert!(matches!(again, Err(ResetError::Invalid)));
     })
     .await;
 }
