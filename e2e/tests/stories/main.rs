@@ -25,6 +25,7 @@ mod customer;
 mod discovery;
 mod expiry;
 mod factors;
+mod fallback;
 mod machines;
 mod mutual_tls;
 mod outages;

@@ -10,7 +10,7 @@ use crate::world::{PASSWORD, World};
 const NEW: &str = "staple battery horse";
 
 /// The newest mail to `to` whose subject has `subject` in it, once it is there.
-async fn mail(platform: &Platform, to: &str, subject: &str) -> String {
+pub async fn mail(platform: &Platform, to: &str, subject: &str) -> String {
     let folder = platform.config.data_dir.join("mail");
     for _ in 0..100 {
         let mut mails: Vec<_> =
@@ -36,7 +36,7 @@ fn link(mail: &str, path: &str) -> String {
 }
 
 /// The code that stands alone on its line.
-fn code(mail: &str) -> String {
+pub fn code(mail: &str) -> String {
     let is_code = |line: &&str| line.len() == 9 && line.as_bytes()[4] == b'-' && !line.contains(' ');
     mail.lines().map(str::trim).find(is_code).expect("the mail has a code").to_owned()
 }
@@ -74,7 +74,7 @@ async fn a_lost_password_is_found_by_the_link_and_by_the_code(world: World) {
     assert!(home.says("ann@example.com"));
     // What was granted before is over.
     ann.get("/api/v1/me").await.is_problem(401, "");
-    mail(&world.platform, "ann@example.com", "Your password was changed").await;
+    mail(&world.platform, "ann@example.com", "Your forgotten password was replaced").await;
 
     // By the code, where it was asked for; the first one is over with its link.
     let stale = visitor.submit(&sent, &[("code", &code(&mailed)), ("password", PASSWORD)]).await.page();
