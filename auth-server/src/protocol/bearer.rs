@@ -116,12 +116,8 @@ impl Caller {
     /// Refuses a token of a sign-in that was spared the second factor which the account has: on a remembered device, or by
     /// a code from the mailbox (RFC 9470 §3).
     pub async fn require_whole(&self, conn: &mut Conn) -> Result<Result<(), Challenge>, DbError> {
-        let details: Option<(Json<GrantDetails>,)> = fetch_optional!(
-            conn,
-            (Json<GrantDetails>,),
-            "SELECT details FROM grants WHERE id = $1",
-            self.grant_id
-        )?;
+        let details: Option<(Json<GrantDetails>,)> =
+            fetch_optional!(conn, (Json<GrantDetails>,), "SELECT details FROM grants WHERE id = $1", self.grant_id)?;
         // Of a grant that is gone nobody knows how it began.
         let (amr, at) = match details {
             Some((Json(details),)) => (details.amr, details.auth_time),
