@@ -221,7 +221,7 @@ async fn a_person_sees_changes_and_deletes_their_account() {
 
 /// On a remembered device, or by a code from the mailbox: enough for an app, and not to take the account away.
 #[tokio::test]
-async fn a_sign_in_that_was_spared_the_second_factor_deletes_no_account__rfc9470_3() {
+async fn a_sign_in_that_was_spared_the_second_factor_deletes_no_account() {
     each_state(&[], |state| async move {
         let platform = &state.platform;
         let ann = person(&state, "ann@example.com").await;
