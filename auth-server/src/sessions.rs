@@ -4,6 +4,7 @@
 pub mod apps;
 pub mod devices;
 mod relying_parties;
+pub mod remembered;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -49,6 +50,11 @@ pub const AMR_PASSWORD: &str = "pwd";
 pub const AMR_CODE: &str = "otp";
 /// More than one factor.
 pub const AMR_MFA: &str = "mfa";
+/// A code from the mailbox: another channel, and no factor (RFC 8176 §2, `mca`).
+pub const AMR_MAILED: &str = "mca";
+/// A sign-in at another provider, where the configuration says that it counts. Not registered: what was shown there is
+/// not ours to name.
+pub const AMR_PROVIDER: &str = "fed";
 /// A key that can't leave its device, and one that can.
 pub const AMR_HARDWARE_KEY: &str = "hwk";
 pub const AMR_SOFTWARE_KEY: &str = "swk";
@@ -62,6 +68,20 @@ pub fn satisfied<'a>(asked: &'a [String], had: &str) -> Option<&'a str> {
     let exact = asked.iter().find(|acr| *acr == had);
     let exceeded = || asked.iter().find(|acr| rank(acr).is_some_and(|asked| rank(had).is_some_and(|had| asked <= had)));
     exact.or_else(exceeded).map(String::as_str)
+}
+
+/// What a sign-in is once a code of the app was shown beside `amr`: by two factors, where what was shown before is one that
+/// counts. What another provider asked of the person we do not know: with it, the code is the only factor that we vouch for,
+/// and that is no more than a password is.
+pub fn with_code<'a>(amr: impl IntoIterator<Item = &'a str>) -> (&'static str, Vec<&'a str>) {
+    let mut amr: Vec<&str> = amr.into_iter().collect();
+    let counts = amr.iter().any(|method| ![AMR_CODE, AMR_MAILED].contains(method));
+    for method in [AMR_CODE, AMR_MFA].into_iter().take(if counts { 2 } else { 1 }) {
+        if !amr.contains(&method) {
+            amr.push(method);
+        }
+    }
+    (if counts { ACR_MFA } else { ACR_UPSTREAM }, amr)
 }
 
 /// Every `acr` that a sign-in here can have.
@@ -288,7 +308,7 @@ pub async fn end_all_of(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Re
     for (grant,) in grants {
         revoke(tx, platform, Kind::Grant, &grant.to_string()).await?;
     }
-    Ok(())
+    remembered::forget_browsers(tx, platform, user_id).await
 }
 
 /// Ends every session of an account but `keep`, and every grant that was not made in that one, in the caller's
@@ -316,7 +336,7 @@ pub async fn end_others_of(tx: &mut Tx, platform: &Platform, user_id: UserId, ke
     for (grant,) in grants {
         revoke(tx, platform, Kind::Grant, &grant.to_string()).await?;
     }
-    Ok(())
+    remembered::forget_browsers(tx, platform, user_id).await
 }
 
 /// Gives the session another key, on a change of privilege: whoever had the key from before has nothing. It stays the

@@ -89,8 +89,11 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "initial_access_tokens" "token_hash" now;
         "used_proofs" "id_hash" now;
         "passkey_ceremonies" "key_hash" now;
+        "mailed_codes" "id" now;
         "unfinished_signins" "key_hash" now;
+        "upstream_proofs" "id" now;
         "upstream_attempts" "id" now;
+        "remembered_devices" "id" now;
     }
     total += crate::accounts::deletion::sweep(platform).await?;
     total += sweep_documents(platform).await?;

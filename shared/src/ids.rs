@@ -58,6 +58,10 @@ uuid_id! {
     RecoveryId;
     /// A change of an address that waits for its confirmations.
     EmailChangeId;
+    /// A code mailed in place of an app's.
+    MailedCodeId;
+    /// An address that another provider does not vouch for, and that waits for its proof.
+    UpstreamProofId;
 }
 
 /// A client's id. Never a UUID, so that it can not be taken for a user's where `sub` is read.

@@ -9,7 +9,9 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Tx};
-use crate::ids::{ClientId, EmailChangeId, PendingSignupId, RecoveryId, SessionId, UserId};
+use crate::ids::{
+    ClientId, EmailChangeId, MailedCodeId, PendingSignupId, RecoveryId, SessionId, UpstreamProofId, UserId,
+};
 use crate::platform::Platform;
 use crate::{execute, fetch_all};
 
@@ -45,6 +47,10 @@ pub enum Job {
     ResetPassword { recovery_id: RecoveryId, locale: String },
     /// Ask one of the two addresses of a change to confirm it.
     ConfirmEmailChange { email_change_id: EmailChangeId, side: Side, locale: String },
+    /// Mail a code in place of the app's, for a sign-in that waits.
+    MailCode { mailed_code_id: MailedCodeId, locale: String },
+    /// Mail the code that proves the address of who comes from another provider.
+    ProveUpstreamAddress { upstream_proof_id: UpstreamProofId, locale: String },
 }
 
 /// One of the two addresses of a change.
@@ -77,6 +83,10 @@ pub struct SecurityNotice {
 pub enum Notice {
     NewDevice,
     PasswordChanged,
+    /// A forgotten one was replaced; the mail says which other ways to sign in are as they were.
+    PasswordReset,
+    /// A code from the mailbox stood in for the app.
+    MailedCodeUsed,
     EmailChanged,
     /// Somebody would like to have the address of this account for theirs.
     AddressWanted,
@@ -102,6 +112,8 @@ impl Notice {
     pub const ALL: &[Self] = &[
         Self::NewDevice,
         Self::PasswordChanged,
+        Self::PasswordReset,
+        Self::MailedCodeUsed,
         Self::EmailChanged,
         Self::AddressWanted,
         Self::PasskeyAdded,
@@ -121,6 +133,8 @@ impl Notice {
         match self {
             Self::NewDevice => "new-device",
             Self::PasswordChanged => "password-changed",
+            Self::PasswordReset => "password-reset",
+            Self::MailedCodeUsed => "mailed-code-used",
             Self::EmailChanged => "email-changed",
             Self::AddressWanted => "address-wanted",
             Self::PasskeyAdded => "passkey-added",
@@ -151,6 +165,7 @@ impl Job {
             Self::Enrich { .. } => "enrichment",
             Self::BackchannelLogout { .. } => "backchannel_logout",
             Self::SecurityNotice(_) | Self::ResetPassword { .. } | Self::ConfirmEmailChange { .. } => ACCOUNT_MAIL,
+            Self::MailCode { .. } | Self::ProveUpstreamAddress { .. } => ACCOUNT_MAIL,
         }
     }
 
@@ -166,6 +181,7 @@ impl Job {
             Self::ConfirmSignup { .. } | Self::BackchannelLogout { .. } => None,
             // What they name goes with the account, and then there is nothing to mail.
             Self::ResetPassword { .. } | Self::ConfirmEmailChange { .. } => None,
+            Self::MailCode { .. } | Self::ProveUpstreamAddress { .. } => None,
             // Nor does the news that it is gone go with it.
             Self::SecurityNotice(notice) => Some(notice.user_id).filter(|_| notice.what != Notice::AccountDeleted),
         }

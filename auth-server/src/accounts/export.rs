@@ -26,6 +26,9 @@ pub const TABLES: &[(&str, &str)] = &[
     ("passkeys", "passkeys"),
     ("totp_secrets", "authenticator_app"),
     ("recovery_codes", "recovery_codes"),
+    ("mailed_codes", "mailed_codes"),
+    ("remembered_devices", "remembered_devices"),
+    ("forgotten_browsers", "browsers_forgotten"),
     ("upstream_identities", "other_providers"),
     ("terms_agreements", "terms"),
     ("email_verifications", "email_verifications"),
@@ -197,6 +200,32 @@ async fn factors(conn: &mut Conn, document: &mut Document, user: UserId) -> Resu
         user
     )?;
     document.list("recovery_codes", codes.into_iter().map(|(at, used)| json!({"at": at, "used_at": used})));
+    let mailed = fetch_all!(
+        conn,
+        (Time, Time, Option<Time>),
+        "SELECT created_at, expires_at, consumed_at FROM mailed_codes WHERE user_id = $1 ORDER BY created_at",
+        user
+    )?;
+    document.list(
+        "mailed_codes",
+        mailed.into_iter().map(|(at, until, over)| json!({"at": at, "until": until, "over_at": over})),
+    );
+    let devices = fetch_all!(
+        conn,
+        (Option<String>, Time, Option<Time>, Time),
+        "SELECT user_agent, created_at, last_used_at, expires_at FROM remembered_devices WHERE user_id = $1 \
+         ORDER BY created_at",
+        user
+    )?;
+    document.list(
+        "remembered_devices",
+        devices.into_iter().map(
+            |(browser, at, used, until)| json!({"browser": browser, "at": at, "last_used_at": used, "until": until}),
+        ),
+    );
+    let forgotten: Option<(Time,)> =
+        fetch_optional!(conn, (Time,), "SELECT at FROM forgotten_browsers WHERE user_id = $1", user)?;
+    document.member("browsers_forgotten", &json!(forgotten.map(|(at,)| at)));
     let providers = fetch_all!(
         conn,
         (String, String, Option<String>, Time, Option<Time>),

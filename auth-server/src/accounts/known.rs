@@ -80,18 +80,22 @@ impl Known {
         self.accounts.iter().map(|(user, _)| *user)
     }
 
-    /// Those that may be told of their accounts here: none whose password was set since by somebody who need not be them.
+    /// Those that this browser still knows: none whose password was set since by somebody who need not be them, or whose
+    /// owner signed out everywhere since, or moved to another address.
     pub async fn still(&self, conn: &mut Conn) -> Result<Vec<UserId>, DbError> {
         let mut still = vec![];
         for (user, at) in &self.accounts {
-            let set: Option<(DateTime<Utc>,)> = fetch_optional!(
+            type Since = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+            let since: Option<Since> = fetch_optional!(
                 conn,
-                (DateTime<Utc>,),
-                "SELECT updated_at FROM password_credentials WHERE user_id = $1",
+                Since,
+                "SELECT c.updated_at, f.at FROM users u LEFT JOIN password_credentials c ON c.user_id = u.id \
+                 LEFT JOIN forgotten_browsers f ON f.user_id = u.id WHERE u.id = $1",
                 *user
             )?;
             // The cookie has whole seconds.
-            if set.is_none_or(|(set,)| set.timestamp() <= at.timestamp()) {
+            let holds = |since: Option<DateTime<Utc>>| since.is_none_or(|since| since.timestamp() <= at.timestamp());
+            if since.is_some_and(|(set, forgotten)| holds(set) && holds(forgotten)) {
                 still.push(*user);
             }
         }
@@ -139,6 +143,7 @@ mod tests {
     use shared::testing::each_store;
 
     use super::*;
+    use crate::accounts::testing::{each_state, person, session_of};
 
     #[tokio::test]
     async fn the_cookie_says_only_what_we_wrote() {
@@ -169,6 +174,42 @@ mod tests {
             }
             platform.clock.advance((LIFE + TimeDelta::seconds(1)).to_std().unwrap());
             assert!(Known::read(&platform, Some(&cookie)).is_empty());
+        })
+        .await;
+    }
+
+    /// A cookie is a browser's to keep: what it says is held against what happened since.
+    #[tokio::test]
+    async fn a_browser_is_a_stranger_again_once_its_owner_signed_out_everywhere_or_moved() {
+        each_state(&[], |state| async move {
+            let platform = &state.platform;
+            let (ann, bob) = (person(&state, "ann@example.com").await, person(&state, "bob@example.com").await);
+            for how in 0..4 {
+                let known = Known::default().with(platform, ann).with(platform, bob);
+                let still = known.still(&mut platform.db.read().await.unwrap()).await.unwrap();
+                assert_eq!(still, [bob, ann]);
+                platform.clock.advance(std::time::Duration::from_secs(2));
+                let here = session_of(&state, ann).await;
+                let mut tx = platform.db.begin().await.unwrap();
+                match how {
+                    0 => crate::sessions::end_all_of(&mut tx, platform, ann).await.unwrap(),
+                    // As with a change of the address, which ends the others.
+                    1 => crate::sessions::end_others_of(&mut tx, platform, ann, here.sid).await.unwrap(),
+                    2 => {
+                        crate::sessions::devices::end_others(&mut tx, platform, ann, here.sid).await.unwrap();
+                    }
+                    _ => {
+                        let sql = "UPDATE password_credentials SET updated_at = $2 WHERE user_id = $1";
+                        shared::execute!(&mut tx, sql, ann, platform.clock.now()).unwrap();
+                    }
+                }
+                tx.commit().await.unwrap();
+                let still = known.still(&mut platform.db.read().await.unwrap()).await.unwrap();
+                assert_eq!(still, [bob], "{how}");
+            }
+            let nobody = UserId::new(&platform.random, &platform.clock);
+            let known = Known::default().with(platform, nobody);
+            assert!(known.still(&mut platform.db.read().await.unwrap()).await.unwrap().is_empty(), "a deleted account");
         })
         .await;
     }

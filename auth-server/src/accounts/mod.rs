@@ -14,6 +14,7 @@ pub mod recovery;
 pub mod signin;
 pub mod signup;
 mod strength;
+pub mod terms;
 mod throttle;
 mod typed_code;
 pub mod upstream;
@@ -74,8 +75,6 @@ pub enum Fault {
     PasswordBreached,
     /// Letters of several scripts in one word.
     EmailLookalike,
-    /// No provider vouches for it, where an address must be proved first.
-    EmailUnvouched,
     GivenNameLookalike,
     FamilyNameLookalike,
     /// Who has no invitation signs up nowhere.
@@ -96,7 +95,6 @@ impl Fault {
             | Self::EmailUndeliverable
             | Self::EmailDisposable
             | Self::EmailTaken
-            | Self::EmailUnvouched
             | Self::EmailLookalike => "email",
             Self::PasswordShort { .. }
             | Self::PasswordLong
@@ -124,7 +122,6 @@ impl Fault {
             Self::PasswordWeak(weakness) => (weakness.message(), None),
             Self::PasswordBreached => ("fault-password-breached", None),
             Self::EmailLookalike => ("fault-email-lookalike", None),
-            Self::EmailUnvouched => ("fault-email-unvouched", None),
             Self::GivenNameLookalike | Self::FamilyNameLookalike => ("fault-name-lookalike", None),
             Self::InvitationNeeded => ("fault-invitation-needed", None),
             Self::Terms => ("fault-terms", None),
@@ -158,7 +155,6 @@ impl From<Fault> for FieldError {
             Fault::PasswordCommon => "is easily guessed; use a few words in a row instead".to_owned(),
             Fault::PasswordWeak(weakness) => weakness.detail().to_owned(),
             Fault::PasswordBreached => "was found among passwords that others have lost; use another one".to_owned(),
-            Fault::EmailUnvouched => "is not confirmed by the provider; sign up with a password".to_owned(),
             Fault::EmailLookalike => "mixes letters of different scripts, which look alike; type it again".to_owned(),
             Fault::GivenNameLookalike | Fault::FamilyNameLookalike => {
                 "mixes letters of different scripts in one word; use one script".to_owned()

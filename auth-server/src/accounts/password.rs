@@ -33,6 +33,9 @@ pub enum PasswordFailure {
     /// There is no password, and the sign-in is too old.
     #[error("signed in too long ago")]
     SignInAgain,
+    /// This session was let in without the second factor that the account has.
+    #[error("the second factor was not shown in this session")]
+    SecondFactor,
     #[error("the new password is not accepted")]
     New(Fault),
     #[error(transparent)]
@@ -69,6 +72,9 @@ pub async fn confirm(
     password: &str,
 ) -> Result<Option<String>, PasswordFailure> {
     let platform = &state.platform;
+    if !factors::showed_all(&mut platform.db.read().await?, signed_in).await? {
+        return Err(PasswordFailure::SecondFactor);
+    }
     let Some(phc) = phc_of(platform, signed_in.user_id).await? else {
         let recent = platform.clock.now() - signed_in.auth_time <= RECENT;
         return if recent { Ok(None) } else { Err(PasswordFailure::SignInAgain) };

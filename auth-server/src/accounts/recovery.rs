@@ -3,6 +3,10 @@
 //! Whoever asks learns nothing: the answer is the same, after the same work, whether the address has an account or not.
 //! An address without one is mailed nothing, so that nobody uses us to write to strangers. Who reads the mailbox owns
 //! the account from then on: everything that was signed in or granted before ends, and the address counts as proved.
+//!
+//! What else opens the account, or is asked for beside the password, stays as it was where the address had been proved: a
+//! mailbox must not be enough to take a second factor off. The mail about the new password says what there is. Where it had
+//! not been proved, all that goes: it is of whoever typed a stranger's address.
 
 use std::time::Duration;
 
@@ -295,6 +299,8 @@ async fn consume(tx: &mut Tx, platform: &Platform, id: RecoveryId, phc: &str) ->
         signup::ask_who(tx, platform, user_id).await?;
     }
     store::mark_verified(tx, platform, user_id).await?;
+    // Who has both the password and a code by one mailbox has shown one thing twice.
+    factors::mailed::refuse_from_now(tx, platform, user_id).await?;
     // What else was under way may be of who had to be kept out.
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(
@@ -307,7 +313,7 @@ async fn consume(tx: &mut Tx, platform: &Platform, id: RecoveryId, phc: &str) ->
     factors::delete_unfinished(tx, user_id).await?;
     audit::record(tx, platform, "password.reset", Some(user_id), None, serde_json::json!({})).await?;
     let user = users::by_id(tx, user_id).await?.ok_or(ResetError::Invalid)?;
-    notices::tell(tx, platform, &user, Notice::PasswordChanged).await?;
+    notices::tell(tx, platform, &user, Notice::PasswordReset).await?;
     Ok(user)
 }
 

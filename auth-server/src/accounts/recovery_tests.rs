@@ -199,3 +199,84 @@ async fn a_new_password_stops_a_change_of_the_address_that_was_under_way() {
     })
     .await;
 }
+
+/// An app, recovery codes, a passkey, another provider's identity, a remembered device.
+async fn with_every_factor(state: &AppState, address: &str) -> UserId {
+    let user = person(state, address).await;
+    let platform = &state.platform;
+    let setup = factors::totp::Setup::new(platform);
+    let code = factors::totp::code_at(&setup.in_groups(), platform.clock.now());
+    let mut tx = platform.db.begin().await.unwrap();
+    assert!(setup.confirm(&mut tx, platform, user, &code).await.unwrap());
+    factors::recovery_codes::make(&mut tx, platform, user).await.unwrap();
+    let now = platform.clock.now();
+    execute!(
+        &mut tx,
+        "INSERT INTO passkeys (id, user_id, credential_id, credential, name, created_at) \
+         VALUES ($1, $2, $3, '{}', 'Phone', $4)",
+        platform.random.uuid_v4(),
+        user,
+        address.as_bytes(),
+        now
+    )
+    .unwrap();
+    execute!(
+        &mut tx,
+        "INSERT INTO upstream_identities (issuer, subject, user_id, created_at) VALUES ('https://id.example', $1, $2, $3)",
+        address,
+        user,
+        now
+    )
+    .unwrap();
+    let tokens = sessions::remembered::Tokens::default();
+    sessions::remembered::remember(&mut tx, platform, &tokens, user, None).await.unwrap();
+    tx.commit().await.unwrap();
+    user
+}
+
+const FACTORS: [(&str, &str); 5] = [
+    ("totp_secrets", "SELECT COUNT(*) FROM totp_secrets"),
+    ("recovery_codes", "SELECT COUNT(*) FROM recovery_codes"),
+    ("passkeys", "SELECT COUNT(*) FROM passkeys"),
+    ("upstream_identities", "SELECT COUNT(*) FROM upstream_identities"),
+    ("remembered_devices", "SELECT COUNT(*) FROM remembered_devices"),
+];
+
+#[tokio::test]
+async fn a_reset_takes_every_factor_off_an_account_whose_address_nobody_had_proved() {
+    each_state(&[], |state| async move {
+        // Mallory opened it with Ann's address, and left ways in.
+        with_every_factor(&state, "ann@example.com").await;
+        let minted = mailed(&state, asked(&state, "ann@example.com").await).await.unwrap();
+        reset(&state, &Proof::Link(minted.token), NEW, &HERE).await.unwrap();
+        let mut conn = state.platform.db.read().await.unwrap();
+        for (table, sql) in FACTORS {
+            assert_eq!(count(&mut conn, sql).await, 0, "{table}");
+        }
+    })
+    .await;
+}
+
+/// A mailbox must not be enough to take a second factor off.
+#[tokio::test]
+async fn a_reset_keeps_the_factors_of_who_had_proved_the_address_and_says_which_there_are() {
+    let providers = r#"[{id="work", name="Work", issuer="https://id.example", client_id="us"}]"#;
+    each_state(&[("UPSTREAM", providers)], |state| async move {
+        let ann = with_every_factor(&state, "ann@example.com").await;
+        let mut tx = state.platform.db.begin().await.unwrap();
+        execute!(&mut tx, "UPDATE users SET email_verified_at = created_at WHERE id = $1", ann).unwrap();
+        tx.commit().await.unwrap();
+        let minted = mailed(&state, asked(&state, "ann@example.com").await).await.unwrap();
+        reset(&state, &Proof::Link(minted.token), NEW, &HERE).await.unwrap();
+        let mut conn = state.platform.db.read().await.unwrap();
+        for ((table, sql), left) in FACTORS.into_iter().zip([1, 10, 1, 1, 0]) {
+            assert_eq!(count(&mut conn, sql).await, left, "{table}");
+        }
+        let told = "SELECT COUNT(*) FROM outbox WHERE CAST(payload AS TEXT) LIKE '%password-reset%'";
+        assert_eq!(count(&mut conn, told).await, 1);
+        drop(conn);
+        let words = state.outside.kept_factors(ann, crate::locales::Locale::En).await.unwrap();
+        assert_eq!(words, "1 passkey, an authenticator app, 10 recovery codes, Work");
+    })
+    .await;
+}

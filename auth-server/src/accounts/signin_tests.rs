@@ -107,6 +107,30 @@ async fn whatever_strangers_do_the_owner_does_not_wait_in_a_browser_that_knows_t
     .await;
 }
 
+/// A cookie that was copied must not keep a count of its own for ever.
+#[tokio::test]
+async fn a_browser_that_was_signed_out_of_from_elsewhere_has_no_count_of_its_own() {
+    each_state(FROM_THE_THIRD, |state| async move {
+        let ann = person(&state, "ann@example.com").await;
+        let known = Known::default().with(&state.platform, ann);
+        let guess = |password: &'static str| {
+            let caller = Caller { ip: &HERE, known: Some(&known) };
+            authenticate_in(&state, "ann@example.com", password, caller, "login")
+        };
+        state.platform.clock.advance(std::time::Duration::from_secs(2));
+        let mut tx = state.platform.db.begin().await.unwrap();
+        crate::sessions::end_all_of(&mut tx, &state.platform, ann).await.unwrap();
+        tx.commit().await.unwrap();
+        for _ in 0..3 {
+            assert!(matches!(guess("wrong horse").await, Err(SignInError::Refused)));
+        }
+        // Counted with all others at this address.
+        let stranger = authenticate(&state, "ann@example.com", PASSWORD, &HERE, "login").await;
+        assert!(matches!(stranger, Err(SignInError::Limited(_))), "{stranger:?}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn one_password_tried_at_many_accounts_from_one_address_is_slowed_down_and_signing_in_oneself_does_not_help() {
     each_state(FROM_THE_THIRD, |state| async move {

@@ -355,7 +355,7 @@ pub(super) async fn may_mail(platform: &Platform, email: &Email) -> bool {
     platform.limits.check("signup-mail", &key, MAILS_PER_MAILBOX_AND_HOUR, HOUR).await.is_ok()
 }
 
-async fn may_drip(platform: &Platform, email: &Email) -> bool {
+pub(super) async fn may_drip(platform: &Platform, email: &Email) -> bool {
     let key = Sha256::digest(email.canonical.as_bytes());
     platform.limits.check("signup-mail-drip", &key, 1, DRIP).await.is_ok()
 }

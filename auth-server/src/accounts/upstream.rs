@@ -6,22 +6,28 @@
 //! signing in to it.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use shared::db::{Conn, DbError, Tx};
 use shared::email::Email;
 use shared::http::ClientIp;
-use shared::ids::{SessionId, UserId};
-use shared::outbox::Notice;
+use shared::ids::{SessionId, UpstreamProofId, UserId};
+use shared::limits::Limited;
+use shared::outbox::{self, Job, Notice};
 use shared::referrals::cached;
+use shared::referrals::code::CodeKey;
+use shared::referrals::store::Refusal;
 use shared::users::{self, User};
 use shared::{Platform, audit, execute, fetch_all, fetch_optional};
 use sqlx::types::Json;
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::signup::{self, NewAccount, Outcome, SignUpError};
+use super::verification::{self, ConfirmError, Confirmed, SignUp};
 use super::ways_in::{self, WayIn};
-use super::{Fault, notices};
+use super::{Fault, notices, typed_code};
 use crate::AppState;
-use crate::sessions::{self, SignedIn};
+use crate::sessions::{self, SignedIn, remembered};
 use crate::upstream::{Identity, Secrets};
 
 /// How long somebody may take at the provider.
@@ -255,6 +261,7 @@ async fn notice_way_in(
     what: Notice,
     provider: &str,
 ) -> Result<(), DbError> {
+    remembered::forget_all(tx, platform, user).await?;
     let details = serde_json::json!({ "provider": provider });
     if what == Notice::ProviderLinked {
         audit::record(tx, platform, "upstream.linked", Some(user), None, details).await?;
@@ -296,18 +303,28 @@ pub async fn link(
     Ok(Linked::Done)
 }
 
+/// What came of a sign-up by way of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedUp {
+    Done(UserId),
+    /// The address is to be proved by the code that was mailed there ([`prove`]).
+    ToBeProved,
+    /// The identity was used up, or opens an account by now.
+    Gone,
+}
+
 /// A new person, whom a provider vouches for: the account, without a password, and the identity that opens it. What they
-/// changed of the address is not vouched for.
+/// changed of the address is not vouched for. Where every address must be proved before there is an account, one that the
+/// provider does not vouch for is proved by a code of our own; the answer is the same whether it is taken or not.
 ///
 /// # Errors
-/// As [`signup::sign_up`]. Where every address must be proved before there is an account, one that the provider does not
-/// vouch for is [`Fault::EmailUnvouched`].
+/// As [`signup::sign_up`].
 pub async fn sign_up(
     state: &AppState,
     waiting: &Waiting,
     account: NewAccount,
     ip: &ClientIp,
-) -> Result<Option<UserId>, SignUpError> {
+) -> Result<SignedUp, SignUpError> {
     use shared::config::{EmailVerification, SignUpPolicy};
     let platform = &state.platform;
     let config = &platform.config;
@@ -322,12 +339,14 @@ pub async fn sign_up(
             // A namesake that shows another spelling is the same mailbox.
             email.key == checked.email.key
         });
-    if !vouched && config.accounts.email_verification == EmailVerification::Required {
-        return Err(SignUpError::Invalid(vec![Fault::EmailUnvouched]));
-    }
     let mut conn = platform.db.read().await?;
     if let Some(refusal) = signup::refusal(&mut conn, platform, checked.code.as_ref()).await? {
         return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)]));
+    }
+    if !vouched && config.accounts.email_verification == EmailVerification::Required {
+        drop(conn);
+        ask_for_proof(state, waiting, &checked, account.referral_code).await?;
+        return Ok(SignedUp::ToBeProved);
     }
     if users::by_email(&mut conn, &checked.email.key).await?.is_some() {
         return Err(SignUpError::TakenEmail);
@@ -338,16 +357,16 @@ pub async fn sign_up(
     let verified_at = vouched.then(|| platform.clock.now());
     let mut tx = platform.db.begin().await?;
     if !consume(&mut tx, platform, waiting.id).await? {
-        return Ok(None);
+        return Ok(SignedUp::Gone);
     }
     let Outcome::Created { id, .. } = signup::create(&mut tx, state, checked, None, verified_at, may_mail).await?
     else {
-        return Ok(None);
+        return Ok(SignedUp::Gone);
     };
     match insert(&mut tx, platform, &waiting.provider, identity, id).await {
         Ok(()) => {}
         // Made in another tab a moment ago: signing in is all that is left to do.
-        Err(error) if error.is_unique_violation() => return Ok(None),
+        Err(error) if error.is_unique_violation() => return Ok(SignedUp::Gone),
         Err(error) => return Err(error.into()),
     }
     if vouched {
@@ -359,7 +378,192 @@ pub async fn sign_up(
         let _ = cached::refresh(platform, &code).await;
     }
     state.outside.wake();
-    Ok(Some(id))
+    Ok(SignedUp::Done(id))
+}
+
+/// What somebody typed who waits for the proof of their address.
+#[derive(Debug, Serialize, Deserialize)]
+struct Typed {
+    email: String,
+    given_name: Option<String>,
+    family_name: Option<String>,
+    locale: Option<String>,
+    referral_code: Option<String>,
+    terms_version: Option<String>,
+}
+
+/// Distinguishes these codes from all others.
+const PROOF: &str = "upstream-proof";
+
+/// Puts a sign-up down and has a code mailed to its address: for the browser that the identity came back to, so that the
+/// code is worth nothing to whoever is made to read it out by a page of somebody else's. The mailbox's owner, where the
+/// address has an account, is told of that instead.
+async fn ask_for_proof(
+    state: &AppState,
+    waiting: &Waiting,
+    checked: &signup::Checked,
+    referral_code: Option<String>,
+) -> Result<(), SignUpError> {
+    let platform = &state.platform;
+    let may_mail = signup::may_mail(platform, &checked.email).await || signup::may_drip(platform, &checked.email).await;
+    let now = platform.clock.now();
+    let id = UpstreamProofId(platform.random.uuid_v4());
+    let locale = checked.locale.clone().unwrap_or_else(|| "en".into());
+    let typed = Typed {
+        email: checked.email.display.clone(),
+        given_name: checked.given_name.clone(),
+        family_name: checked.family_name.clone(),
+        locale: checked.locale.clone(),
+        referral_code: checked.code.as_ref().and(referral_code),
+        terms_version: checked.terms.clone(),
+    };
+    let mut tx = platform.db.begin().await?;
+    let before = "UPDATE upstream_proofs SET consumed_at = $2 WHERE attempt_id = $1 AND consumed_at IS NULL";
+    execute!(&mut tx, before, waiting.id, now)?;
+    execute!(
+        &mut tx,
+        "INSERT INTO upstream_proofs (id, attempt_id, email_key, account, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        id,
+        waiting.id,
+        &checked.email.key,
+        Json(&typed),
+        now,
+        now + AFTERWARDS
+    )?;
+    // A mail takes a minute: the identity waits anew from here.
+    let anew = "UPDATE upstream_attempts SET expires_at = $2 WHERE id = $1 AND consumed_at IS NULL";
+    execute!(&mut tx, anew, waiting.id, now + AFTERWARDS)?;
+    let proof = Job::ProveUpstreamAddress { upstream_proof_id: id, locale: locale.clone() };
+    match users::by_email(&mut tx, &checked.email.key).await? {
+        _ if !may_mail => outbox::enqueue_nothing(&mut tx, platform, &proof, None).await?,
+        Some(owner) if owner.email_verified_at.is_some() => {
+            outbox::enqueue(&mut tx, platform, &Job::AlreadyRegistered { user_id: owner.id, locale }).await?;
+        }
+        _ => outbox::enqueue(&mut tx, platform, &proof).await?,
+    }
+    tx.commit().await?;
+    state.outside.wake();
+    Ok(())
+}
+
+/// What is mailed for a proof: the address, the code, and the attempt that it is for. `None` when there is nothing to mail
+/// any more.
+pub async fn mint_proof(
+    tx: &mut Tx,
+    platform: &Platform,
+    id: UpstreamProofId,
+) -> Result<Option<(String, String, Uuid)>, DbError> {
+    let code = typed_code::draw(platform, PROOF, id.0);
+    let row: Option<(Json<Typed>, Uuid)> = fetch_optional!(
+        tx,
+        (Json<Typed>, Uuid),
+        "UPDATE upstream_proofs SET code_mac = $2 WHERE id = $1 AND consumed_at IS NULL AND expires_at > $3 \
+         RETURNING account, attempt_id",
+        id,
+        typed_code::mac(platform, PROOF, id.0, &code),
+        platform.clock.now()
+    )?;
+    Ok(row.map(|(Json(typed), attempt)| (typed.email, code, attempt)))
+}
+
+/// The address that waits for its proof in this attempt, as it was typed.
+pub async fn to_be_proved(conn: &mut Conn, platform: &Platform, attempt: Uuid) -> Result<Option<String>, DbError> {
+    let row: Option<(Json<Typed>,)> = fetch_optional!(
+        conn,
+        (Json<Typed>,),
+        "SELECT account FROM upstream_proofs WHERE attempt_id = $1 AND consumed_at IS NULL AND expires_at > $2 \
+         AND tries < $3",
+        attempt,
+        platform.clock.now(),
+        typed_code::TRIES
+    )?;
+    Ok(row.map(|(Json(typed),)| typed.email))
+}
+
+/// Why a code proved nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// Nothing waits, or too many codes were tried.
+    #[error("no address waits for its proof")]
+    Gone,
+    #[error("the code is wrong")]
+    Wrong,
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    /// The referral code stopped serving meanwhile.
+    #[error(transparent)]
+    CodeRefused(Refusal),
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// Proves the address by the code that was mailed there, in the browser that the identity came back to: the account is
+/// made, and the identity opens it.
+///
+/// # Errors
+/// What to tell the person. A code that was never mailed, because the address is taken, is answered as one that was missed.
+pub async fn prove(state: &AppState, waiting: &Waiting, code: &str, ip: &ClientIp) -> Result<UserId, ProofError> {
+    let platform = &state.platform;
+    platform.limits.check("upstream-proof", &ip.bucket(), platform.config.limits.signins_per_minute, MINUTE).await?;
+    let mut tx = platform.db.begin().await?;
+    // Counted before it is compared: of many who try at once, five are answered.
+    let row: Option<(UpstreamProofId, Json<Typed>, Option<Vec<u8>>)> = fetch_optional!(
+        &mut tx,
+        (UpstreamProofId, Json<Typed>, Option<Vec<u8>>),
+        "UPDATE upstream_proofs SET tries = tries + 1 \
+         WHERE attempt_id = $1 AND tries < $2 AND consumed_at IS NULL AND expires_at > $3 \
+         RETURNING id, account, code_mac",
+        waiting.id,
+        typed_code::TRIES,
+        platform.clock.now()
+    )?;
+    tx.commit().await?;
+    let (id, Json(typed), expected) = row.ok_or(ProofError::Gone)?;
+    let given = typed_code::mac(platform, PROOF, id.0, code);
+    if !expected.is_some_and(|expected| bool::from(expected.ct_eq(&given))) {
+        return Err(ProofError::Wrong);
+    }
+    let now = platform.clock.now();
+    let mut tx = platform.db.begin().await?;
+    let used = execute!(
+        &mut tx,
+        "UPDATE upstream_proofs SET consumed_at = $2 WHERE id = $1 AND consumed_at IS NULL AND expires_at > $2",
+        id,
+        now
+    )?;
+    if used == 0 || !consume(&mut tx, platform, waiting.id).await? {
+        return Err(ProofError::Gone);
+    }
+    let referral = typed.referral_code.as_deref().and_then(CodeKey::fold);
+    let sign_up = SignUp {
+        email: typed.email,
+        phc: None,
+        given_name: typed.given_name,
+        family_name: typed.family_name,
+        locale: typed.locale,
+        referral_code: typed.referral_code,
+        terms_version: typed.terms_version,
+        created_at: now,
+    };
+    let user = match verification::make(&mut tx, platform, &sign_up, false).await {
+        Ok((Confirmed::Account { user_id, .. } | Confirmed::Address { user_id }, _)) => user_id,
+        Err(ConfirmError::CodeRefused(refusal)) => return Err(ProofError::CodeRefused(refusal)),
+        Err(ConfirmError::Db(error)) => return Err(error.into()),
+        // It got an account since, whose owner proved it.
+        Err(_) => return Err(ProofError::Gone),
+    };
+    match insert(&mut tx, platform, &waiting.provider, &waiting.identity, user).await {
+        Ok(()) => {}
+        Err(error) if error.is_unique_violation() => return Err(ProofError::Gone),
+        Err(error) => return Err(error.into()),
+    }
+    tx.commit().await?;
+    if let Some(code) = referral {
+        let _ = cached::refresh(platform, &code).await;
+    }
+    state.outside.wake();
+    Ok(user)
 }
 
 /// An identity that opens an account.

@@ -299,16 +299,18 @@ async fn prove_address(
     Ok(user_id)
 }
 
+/// A sign-up whose address is proved.
 #[derive(sqlx::FromRow)]
-struct SignUp {
-    email: String,
-    phc: String,
-    given_name: Option<String>,
-    family_name: Option<String>,
-    locale: Option<String>,
-    referral_code: Option<String>,
-    terms_version: Option<String>,
-    created_at: DateTime<Utc>,
+pub(super) struct SignUp {
+    pub email: String,
+    /// Who comes from another provider has no password.
+    pub phc: Option<String>,
+    pub given_name: Option<String>,
+    pub family_name: Option<String>,
+    pub locale: Option<String>,
+    pub referral_code: Option<String>,
+    pub terms_version: Option<String>,
+    pub created_at: DateTime<Utc>,
 }
 
 /// Completes a sign-up whose password was verified. Also returns the address, as compared.
@@ -328,15 +330,25 @@ async fn complete(
         token.hash(),
         now
     )?;
-    let sign_up = used.ok_or(ConfirmError::Invalid)?;
+    make(tx, platform, &used.ok_or(ConfirmError::Invalid)?, without_code).await
+}
+
+/// Makes the account, or gives one to who proved its address; with all that belongs to a sign-up.
+pub(super) async fn make(
+    tx: &mut Tx,
+    platform: &Platform,
+    sign_up: &SignUp,
+    without_code: bool,
+) -> Result<(Confirmed, String), ConfirmError> {
+    let now = platform.clock.now();
     let email = Email::parse(&sign_up.email).map_err(|_| ConfirmError::Invalid)?;
     let (email_key, canonical) = (email.key.clone(), email.canonical.clone());
     let (user_id, has_referrer) = match users::by_email(tx, &email.key).await? {
         Some(owner) if owner.email_verified_at.is_some() => return Err(ConfirmError::Taken),
-        Some(owner) => (owner.id, hand_over(tx, platform, owner.id, &sign_up).await?),
+        Some(owner) => (owner.id, hand_over(tx, platform, owner.id, sign_up).await?),
         None => {
             let id = UserId::new(&platform.random, &platform.clock);
-            let SignUp { phc, given_name, family_name, locale, .. } = &sign_up;
+            let SignUp { phc, given_name, family_name, locale, .. } = sign_up;
             let user = NewUser {
                 id,
                 email,
@@ -345,7 +357,7 @@ async fn complete(
                 family_name: family_name.clone(),
                 locale: locale.clone(),
             };
-            signup::insert(tx, platform, &user, Some(phc))
+            signup::insert(tx, platform, &user, phc.as_deref())
                 .await
                 .map_err(|error| if error.is_unique_violation() { ConfirmError::Taken } else { error.into() })?;
             signup::ask_about_address(tx, platform, id).await?;
@@ -387,14 +399,17 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
         to.family_name.as_deref(),
         to.locale.as_deref()
     )?;
-    execute!(
-        tx,
-        "INSERT INTO password_credentials (user_id, phc, updated_at) VALUES ($1, $2, $3) \
-         ON CONFLICT (user_id) DO UPDATE SET phc = $2, updated_at = $3",
-        user_id,
-        &to.phc,
-        now
-    )?;
+    match &to.phc {
+        Some(phc) => execute!(
+            tx,
+            "INSERT INTO password_credentials (user_id, phc, updated_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (user_id) DO UPDATE SET phc = $2, updated_at = $3",
+            user_id,
+            phc,
+            now
+        )?,
+        None => execute!(tx, "DELETE FROM password_credentials WHERE user_id = $1", user_id)?,
+    };
     // After the password: a sign-in with the old one that is under way either is there by now, and ends here, or finds
     // the password changed (`signin::still_holds`).
     sessions::end_all_of(tx, platform, user_id).await?;

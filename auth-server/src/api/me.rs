@@ -278,6 +278,7 @@ pub async fn delete(State(state): State<AppState>, caller: Caller) -> Result<Sta
     let platform = &state.platform;
     caller.require_fresh(platform.clock.now(), FRESH)?;
     let mut tx = platform.db.begin().await?;
+    caller.require_whole(&mut tx).await??;
     let Some(user) = users::by_id(&mut tx, caller.user_id).await? else { return Err(Challenge::Invalid.into()) };
     let told = |notice: &mut SecurityNotice| notice.to = Some(user.email.clone());
     notices::tell_with(&mut tx, platform, &user, Notice::AccountDeleted, told).await?;

@@ -218,3 +218,34 @@ async fn a_person_sees_changes_and_deletes_their_account() {
     })
     .await;
 }
+
+/// On a remembered device, or by a code from the mailbox: enough for an app, and not to take the account away.
+#[tokio::test]
+async fn a_sign_in_that_was_spared_the_second_factor_deletes_no_account() {
+    each_state(&[], |state| async move {
+        let platform = &state.platform;
+        let ann = person(&state, "ann@example.com").await;
+        let mut app = App::new(&state).await;
+        app.sign_in("ann@example.com").await;
+        platform.clock.advance(Duration::from_secs(60));
+        let setup = crate::accounts::factors::totp::Setup::new(platform);
+        let code = crate::accounts::factors::totp::code_at(&setup.in_groups(), platform.clock.now());
+        let mut tx = platform.db.begin().await.unwrap();
+        assert!(setup.confirm(&mut tx, platform, ann, &code).await.unwrap());
+        tx.commit().await.unwrap();
+        let refused = app.me(Method::DELETE, None).await;
+        assert_eq!(refused.status, 401);
+        assert!(refused.challenge.contains("insufficient_user_authentication"), "{}", refused.challenge);
+        assert!(refused.challenge.contains("acr_values=\"urn:referris:acr:mfa\""), "{}", refused.challenge);
+        // With the code it is.
+        let mut tx = platform.db.begin().await.unwrap();
+        let (details,) =
+            shared::fetch_one!(&mut tx, (sqlx::types::Json<Value>,), "SELECT details FROM grants LIMIT 1").unwrap();
+        let mut details = details.0;
+        details["amr"] = json!(["pwd", "otp", "mfa"]);
+        shared::execute!(&mut tx, "UPDATE grants SET details = $1", sqlx::types::Json(details)).unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(app.me(Method::DELETE, None).await.status, 204);
+    })
+    .await;
+}

@@ -251,6 +251,8 @@ impl Outside {
             Job::SecurityNotice(notice) => (notice.what.name(), Some(notice.user_id)),
             Job::ResetPassword { .. } => ("reset_password", None),
             Job::ConfirmEmailChange { .. } => ("confirm_email_change", None),
+            Job::MailCode { .. } => ("mail_code", None),
+            Job::ProveUpstreamAddress { .. } => ("prove_upstream_address", None),
         };
         let client = match &taken.job {
             Job::BackchannelLogout { client_id, .. } => Some(client_id),

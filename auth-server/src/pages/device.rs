@@ -23,6 +23,7 @@ use super::field::Field;
 use super::layout::{Page, see_other};
 use super::texts::Texts;
 use crate::AppState;
+use crate::accounts::terms;
 use crate::protocol::device::{Decided, UserCode, Waiting, allow, deny, find};
 use crate::sessions::{self, SignedIn};
 
@@ -197,7 +198,16 @@ pub async fn submit(
     };
     let decided = match decision.as_str() {
         "" => return see_other(&format!("/device?user_code={}", waiting.code)),
-        "allow" => allow(&state.platform, &waiting, &signed_in).await,
+        "allow" => {
+            match terms::are_wanted(&state, signed_in.user_id).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    return see_other(&format!("{}?request={}", super::terms::PATH, word(Some(&waiting.code))));
+                }
+                Err(error) => return error::database(&page, &error),
+            }
+            allow(&state.platform, &waiting, &signed_in).await
+        }
         "deny" => deny(&state.platform, &waiting, &signed_in).await,
         _ => return error::malformed(&page),
     };

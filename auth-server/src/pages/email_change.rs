@@ -121,7 +121,12 @@ pub async fn submit(
             {
                 return error::database(&page, &error);
             }
-            told(&page, StatusCode::OK, "change-done-title", "change-done-text")
+            let mut response = told(&page, StatusCode::OK, "change-done-title", "change-done-text");
+            if let Some(signed_in) = &signed_in {
+                // All others know the account no more; this one showed whose it is.
+                page.remember(&mut response, &page.known().with(&state.platform, signed_in.user_id));
+            }
+            response
         }
         Err(ChangeError::NotTheirs) => ask(&page, StatusCode::FORBIDDEN, &token, signed_in.as_ref()).await,
         Err(ChangeError::Taken) => told(&page, StatusCode::CONFLICT, "change-taken-title", "change-taken-text"),

@@ -18,6 +18,7 @@ use super::texts::{Texts, from_accept_language, own_name};
 use crate::AppState;
 use crate::accounts::known::{Known, LIFE};
 use crate::locales::Locale;
+use crate::sessions::remembered::Tokens;
 use crate::sessions::{SignedIn, cookie_name};
 
 /// No `form-action`: Chromium applies it to the redirect back to the client too. No COOP: Swagger UI's pop-up would
@@ -42,6 +43,7 @@ pub struct Page {
     csrf: String,
     csrf_is_new: bool,
     known: Known,
+    remembered: Tokens,
     /// The browser did not say that the request comes from elsewhere.
     same_origin: bool,
     /// This page's own address, for links that come back to it.
@@ -84,6 +86,7 @@ impl Page {
             csrf: known.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(state.platform.random.bytes::<32>())),
             csrf_is_new,
             known: Known::read(&state.platform, accounts.as_deref()),
+            remembered: Tokens::read(cookie_value(&parts.headers, &cookie_name(state, "remembered")).as_deref()),
             same_origin: is_same_origin(&parts.headers, state.platform.config.auth.public_url.as_str()),
             here: here(parts.uri.path(), query),
             user_agent: parts.headers.get(header::USER_AGENT).and_then(|ua| Some(ua.to_str().ok()?.to_owned())),
@@ -161,6 +164,11 @@ impl Page {
     /// The accounts that signed in in this browser.
     pub fn known(&self) -> &Known {
         &self.known
+    }
+
+    /// By what this browser is remembered as one that is asked for no second factor.
+    pub fn remembered(&self) -> &Tokens {
+        &self.remembered
     }
 
     /// A mark of this browser, for what must come back to it and to no other; none where it has no cookie of ours yet.

@@ -19,7 +19,7 @@ use tower_sessions::Session;
 
 use super::field::Field;
 use super::layout::{Page, see_other};
-use super::signing_in::{Shown, finish};
+use super::signing_in::{Shown, enter};
 use super::texts::Texts;
 use super::upstream::Ways;
 use super::{account, device, error, upstream};
@@ -238,7 +238,7 @@ pub async fn submit(
         Err(error) => return refused(&state, page, &through, email, error).await,
     };
     let shown = Shown { user_id: user.id, acr: ACR_PASSWORD, amr: &[AMR_PASSWORD], password: Some(&user) };
-    let why = match finish(&state, &page, &session, &shown, &through.onward()).await {
+    let why = match enter(&state, &page, &session, &shown, &through.onward()).await {
         Ok(response) => return response,
         Err(why) => why,
     };
@@ -254,7 +254,7 @@ pub async fn after_reset(state: &AppState, mut page: Page, through: &Through, em
     };
     page.at("/login", &[("request", through.request.as_str())]);
     let mut shown = form(&page, through, client, email);
-    shown.notice = Some(page.t().get("reset-done"));
+    shown.notice = Some(format!("{} {}", page.t().get("reset-done"), page.t().get("reset-review")));
     page.render(StatusCode::OK, &shown)
 }
 

@@ -24,6 +24,7 @@ mod second_factor;
 mod sheet;
 mod signing_in;
 mod signup;
+mod terms;
 mod texts;
 mod unsubscribe;
 mod upstream;
@@ -45,12 +46,15 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/signup", get(signup::show).post(signup::submit))
         .route("/login", get(login::show).post(login::submit))
         .route("/login/second-factor", get(second_factor::show).post(second_factor::submit))
+        .route("/login/second-factor/mail", post(second_factor::ask_for_mail))
         .route("/login/passkey", post(passkey::submit))
         .route("/login/passkey/options", post(passkey::begin))
         .route("/login/upstream/{id}", post(upstream::begin))
         .route("/login/upstream/{id}/callback", get(upstream::callback))
         .route("/login/continue", get(upstream::show).post(upstream::submit))
+        .route("/login/continue/code", post(upstream::prove))
         .route("/choose-account", get(choose_account::show).post(choose_account::submit))
+        .route("/terms", get(terms::show).post(terms::submit))
         .route("/consent", get(consent::show).post(consent::submit))
         .route("/device", get(device::show).post(device::submit))
         .route("/logout", get(logout::show).post(logout::submit))

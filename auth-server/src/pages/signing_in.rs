@@ -1,25 +1,29 @@
 //! What every way of signing in ends with: a session, and the way on. Where the account asks for a second factor and one
-//! alone was shown, the sign-in is set aside for it, and the browser holds its key.
+//! alone was shown, the sign-in is set aside for it, and the browser holds its key; unless the device is remembered, and
+//! nobody asks for more.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use cookie::{Cookie, SameSite};
 use shared::db::DbError;
 use shared::ids::UserId;
-use shared::secret::PlainToken;
+use shared::secret::{PlainToken, TokenHash};
 use shared::users;
 use tower_sessions::Session;
 use url::form_urlencoded;
 
 use super::layout::{Page, cookie_value, see_other};
-use super::{account, logout};
+use super::{account, logout, terms};
 use crate::AppState;
 use crate::accounts::factors;
 use crate::accounts::factors::passkeys::{self, Used};
 use crate::accounts::factors::unfinished::{self, Unfinished};
 use crate::accounts::known::notice_new_device;
 use crate::accounts::signin::{self, SignInError, Verified, still_holds};
+use crate::accounts::terms as terms_of;
 use crate::accounts::upstream::still_opens;
+use crate::protocol::authorization::{Loaded, Pending, load, request_in};
+use crate::sessions::remembered::{self, Tokens};
 use crate::sessions::{self, AMR_MFA, cookie_name};
 use crate::upstream::Identity;
 
@@ -52,11 +56,39 @@ pub enum Proof<'a> {
     },
 }
 
+/// What there is beside the first factor.
+#[derive(Clone, Debug)]
+pub enum Second {
+    /// Nothing; or it came with the first, and `amr` says so.
+    None,
+    /// A code of the app, or one that stands in for it. Does the owner wish this device to be remembered?
+    Code { remember: bool },
+    /// A code from the mailbox.
+    Mailed,
+    /// The device is remembered, by this token.
+    Remembered(TokenHash),
+}
+
 /// Signs the person in and leads them on to `onward`, a path of ours; by way of the second factor, where the account has
-/// one and it was not shown.
+/// one and it was not shown, nor is spared.
 ///
 /// # Errors
 /// [`SignInError::Refused`] when the account was handed over to somebody else while its former password was verified.
+pub async fn enter(
+    state: &AppState,
+    page: &Page,
+    session: &Session,
+    shown: &Shown<'_>,
+    onward: &str,
+) -> Result<Response, SignInError> {
+    let proof = shown.password.map_or(Proof::Elsewhere, Proof::Password);
+    first(state, page, session, shown, proof, onward, true).await
+}
+
+/// The same for who shows anew who they are: nothing is spared.
+///
+/// # Errors
+/// As [`enter`].
 pub async fn finish(
     state: &AppState,
     page: &Page,
@@ -65,7 +97,7 @@ pub async fn finish(
     onward: &str,
 ) -> Result<Response, SignInError> {
     let proof = shown.password.map_or(Proof::Elsewhere, Proof::Password);
-    first(state, page, session, shown, proof, onward).await
+    first(state, page, session, shown, proof, onward, false).await
 }
 
 /// The same for who comes from another provider.
@@ -80,7 +112,7 @@ pub async fn finish_from(
     (provider, identity): (&str, &Identity),
     onward: &str,
 ) -> Result<Response, SignInError> {
-    first(state, page, session, shown, Proof::Identity { provider, identity }, onward).await
+    first(state, page, session, shown, Proof::Identity { provider, identity }, onward, true).await
 }
 
 async fn first(
@@ -90,11 +122,47 @@ async fn first(
     shown: &Shown<'_>,
     proof: Proof<'_>,
     onward: &str,
+    may_spare: bool,
 ) -> Result<Response, SignInError> {
+    let who = (shown.user_id, shown.acr, shown.amr);
     if !shown.amr.contains(&AMR_MFA) && asks_for_more(state, shown.user_id).await? {
-        return set_aside(state, shown, onward).await;
+        let spared = if may_spare { spared(state, page, shown, onward).await? } else { None };
+        return match spared {
+            Some(token) => {
+                let second = Second::Remembered(token);
+                Box::pin(conclude_with(state, page, session, who, (proof, second), onward)).await
+            }
+            None => set_aside(state, shown, onward).await,
+        };
     }
-    conclude(state, page, session, (shown.user_id, shown.acr, shown.amr), proof, onward).await
+    conclude(state, page, session, who, proof, onward).await
+}
+
+/// The token by which this device is remembered, where that is enough: not for an app that asks for a better sign-in, nor
+/// for one that wants it done anew, and whole.
+async fn spared(
+    state: &AppState,
+    page: &Page,
+    shown: &Shown<'_>,
+    onward: &str,
+) -> Result<Option<TokenHash>, SignInError> {
+    if let Some(pending) = waiting(state, onward).await? {
+        let request = &pending.request;
+        if request.wants_sign_in() || request.wants_better_than(shown.acr) {
+            return Ok(None);
+        }
+    }
+    let mut conn = state.platform.db.read().await?;
+    Ok(remembered::find(&mut conn, &state.platform, page.remembered(), shown.user_id).await?)
+}
+
+/// The authorization request that a sign-in goes on to.
+pub async fn waiting(state: &AppState, onward: &str) -> Result<Option<Pending>, DbError> {
+    let Some(id) = request_in(onward) else { return Ok(None) };
+    Ok(match load(state, id).await? {
+        Loaded::Live(pending) => Some(pending),
+        Loaded::Expired(_) | Loaded::Gone => None,
+    })
 }
 
 /// The same once everything was shown that the account asks for.
@@ -105,27 +173,39 @@ pub async fn conclude(
     state: &AppState,
     page: &Page,
     session: &Session,
-    (user_id, acr, amr): (UserId, &str, &[&str]),
+    who: (UserId, &str, &[&str]),
     proof: Proof<'_>,
+    onward: &str,
+) -> Result<Response, SignInError> {
+    conclude_with(state, page, session, who, (proof, Second::None), onward).await
+}
+
+/// The same, saying what there was beside the first factor.
+///
+/// # Errors
+/// As [`finish`].
+pub async fn conclude_with(
+    state: &AppState,
+    page: &Page,
+    session: &Session,
+    (user_id, acr, amr): (UserId, &str, &[&str]),
+    (proof, second): (Proof<'_>, Second),
     onward: &str,
 ) -> Result<Response, SignInError> {
     let (signed_in, left) = sessions::sign_in(session, state, user_id, acr, amr).await?;
     sessions::devices::note(state, signed_in.sid, page.user_agent()).await;
-    let alone = !amr.contains(&AMR_MFA);
-    let why = match holds(state, page, user_id, alone, proof).await {
-        Ok(true) => {
-            let onward = match planned(state, user_id).await? {
-                false => onward.to_owned(),
-                true => {
-                    let onward = form_urlencoded::Serializer::new(String::new()).append_pair("onward", onward).finish();
-                    format!("{}?{onward}", account::KEEP)
-                }
-            };
+    let alone = !amr.contains(&AMR_MFA) && matches!(second, Second::None);
+    let why = match holds(state, page, user_id, alone, proof, second).await {
+        Ok(Some(tokens)) => {
+            let onward = by_way_of(state, user_id, onward).await?;
             let mut response = logout::onward(state, page, &left, &onward);
             page.remember(&mut response, &page.known().with(&state.platform, user_id));
+            if let Some(tokens) = tokens {
+                set_remembered(state, &mut response, &tokens);
+            }
             return Ok(response);
         }
-        Ok(false) => SignInError::Refused,
+        Ok(None) => SignInError::Refused,
         Err(error) => SignInError::Db(error),
     };
     // Where it can't be ended, the answer is an error that hands out no cookie of it.
@@ -133,7 +213,20 @@ pub async fn conclude(
     Err(why)
 }
 
-/// Is the account about to be deleted? Then there is one question first.
+/// Where it goes on: to a question first, where there is one. Whether to keep an account that is about to be deleted; or
+/// whether terms are agreed to, which an app's request asks by itself.
+async fn by_way_of(state: &AppState, user: UserId, onward: &str) -> Result<String, DbError> {
+    let page = if planned(state, user).await? {
+        account::KEEP
+    } else if request_in(onward).is_none() && terms_of::are_wanted(state, user).await? {
+        terms::PATH
+    } else {
+        return Ok(onward.to_owned());
+    };
+    let onward = form_urlencoded::Serializer::new(String::new()).append_pair("onward", onward).finish();
+    Ok(format!("{page}?{onward}"))
+}
+
 async fn planned(state: &AppState, user: UserId) -> Result<bool, DbError> {
     let user = users::by_id(&mut state.platform.db.read().await?, user).await?;
     Ok(user.is_some_and(|user| user.deletion_at.is_some()))
@@ -159,12 +252,21 @@ async fn set_aside(state: &AppState, shown: &Shown<'_>, onward: &str) -> Result<
     Ok(response)
 }
 
-async fn holds(state: &AppState, page: &Page, user: UserId, alone: bool, proof: Proof<'_>) -> Result<bool, DbError> {
+/// Is all that was shown still the account's? `None` when it is not; else what the browser is to hold if it is remembered
+/// from now on.
+async fn holds(
+    state: &AppState,
+    page: &Page,
+    user: UserId,
+    alone: bool,
+    proof: Proof<'_>,
+    second: Second,
+) -> Result<Option<Option<Tokens>>, DbError> {
     let platform = &state.platform;
     let mut tx = platform.db.begin().await?;
     // Set up while the first factor was shown.
     if alone && factors::has_second(&mut tx, user).await? {
-        return Ok(false);
+        return Ok(None);
     }
     if !page.known().still(&mut tx).await?.contains(&user) {
         notice_new_device(&mut tx, platform, user).await?;
@@ -176,11 +278,24 @@ async fn holds(state: &AppState, page: &Page, user: UserId, alone: bool, proof: 
         Proof::Passkey(used) => passkeys::still_holds(&mut tx, platform, used).await?,
         Proof::Identity { provider, identity } => still_opens(&mut tx, platform, provider, identity, user).await?,
     };
-    if holds {
-        tx.commit().await?;
-        state.outside.wake();
+    if !holds {
+        return Ok(None);
     }
-    Ok(holds)
+    let tokens = match second {
+        Second::None | Second::Code { remember: false } | Second::Mailed => None,
+        Second::Code { remember: true } => {
+            remembered::remember(&mut tx, platform, page.remembered(), user, page.user_agent()).await?
+        }
+        Second::Remembered(token) => {
+            if !remembered::still(&mut tx, platform, &token, user).await? {
+                return Ok(None);
+            }
+            None
+        }
+    };
+    tx.commit().await?;
+    state.outside.wake();
+    Ok(Some(tokens))
 }
 
 /// The key of the sign-in that waits in this browser.
@@ -191,7 +306,17 @@ pub fn presented_key(state: &AppState, headers: &HeaderMap) -> Option<PlainToken
 /// Gives the browser the key of a sign-in that waits, or takes it away.
 pub fn set_key(state: &AppState, response: &mut Response, key: Option<&PlainToken>) {
     let life = key.map_or(0, |_| unfinished::LIFETIME.num_seconds());
-    let cookie = Cookie::build((cookie_name(state, "signin"), key.map_or("", PlainToken::reveal)))
+    set_cookie(state, response, "signin", key.map_or("", PlainToken::reveal), life);
+}
+
+/// Gives the browser what it is remembered by. What has expired in it goes with the cookie.
+fn set_remembered(state: &AppState, response: &mut Response, tokens: &Tokens) {
+    let life = remembered::lifetime(&state.platform).map_or(0, |life| life.num_seconds());
+    set_cookie(state, response, "remembered", &tokens.cookie(), life);
+}
+
+fn set_cookie(state: &AppState, response: &mut Response, what: &str, value: &str, life: i64) {
+    let cookie = Cookie::build((cookie_name(state, what), value))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)

@@ -1,7 +1,9 @@
 //! Stories of a browser without JavaScript.
 
 mod factors;
+mod fallback;
 mod recovery;
+mod terms;
 
 use std::collections::BTreeMap;
 

@@ -10,6 +10,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use shared::db::DbError;
 use shared::http::ClientIp;
+use shared::ids::UserId;
 use shared::problem::retry_after_header;
 use shared::users::User;
 use tower_sessions::Session;
@@ -17,14 +18,17 @@ use uuid::Uuid;
 
 use super::layout::{Page, see_other};
 use super::login::Through;
+use super::sheet::{FormPart, Sheet, mailed_code};
 use super::signing_in::{Shown, finish_from};
 use super::signup::{self, Newcomer, Typed};
 use super::texts::Texts;
 use super::{account, error};
 use crate::AppState;
+use crate::accounts::Fault;
+use crate::accounts::factors::showed_all;
 use crate::accounts::signin::SignInError;
 use crate::accounts::signup::{NewAccount, SignUpError};
-use crate::accounts::upstream::{self as identities, Linked, Returned, Waiting};
+use crate::accounts::upstream::{self as identities, Linked, ProofError, Returned, SignedUp, Waiting};
 use crate::sessions::{self, ACR_UPSTREAM, SignedIn};
 use crate::upstream::{Callback, Identity, Provider, UpstreamError};
 
@@ -260,7 +264,7 @@ async fn arrive(
         identities::keep(&state.platform, id, identity).await?;
         return Ok(see_other(&format!("/login/continue?attempt={id}")));
     };
-    let shown = Shown { user_id, acr: ACR_UPSTREAM, amr: &[], password: None };
+    let shown = Shown { user_id, acr: ACR_UPSTREAM, amr: provider.amr(), password: None };
     finish_from(state, page, session, &shown, (provider.id(), identity), &through.onward()).await
 }
 
@@ -304,6 +308,108 @@ fn proves<'s>(signed_in: Option<&'s SignedIn>, user: &User, waiting: &Waiting) -
 pub struct Arrival {
     #[serde(default)]
     attempt: String,
+    /// Present where the address that waits for its proof is to be another.
+    #[serde(default)]
+    again: String,
+}
+
+/// Asks for the code that was mailed to the address.
+fn ask_for_code(page: &Page, waiting: &Waiting, email: String, fault: Option<&str>) -> Response {
+    let t = page.t();
+    let mut code = mailed_code(page);
+    code.focus = true;
+    let form = FormPart::new("/login/continue/code", page.csrf_token(None), t.get("proof-submit"))
+        .hidden("attempt", waiting.id.to_string())
+        .field(code);
+    let mut sheet = Sheet {
+        title: t.get("proof-title"),
+        lead: Some(t.get("proof-text")),
+        about: Some(email),
+        forms: vec![form],
+        hint: Some(t.get("proof-hint")),
+        links: vec![(t.get("proof-again"), format!("/login/continue?attempt={}&again=1", waiting.id))],
+        ..Sheet::default()
+    };
+    let status = match fault {
+        Some(fault) => {
+            sheet.blame("code", t.get(fault));
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        None => StatusCode::OK,
+    };
+    sheet.show(page, status)
+}
+
+#[derive(Deserialize)]
+pub struct Code {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    attempt: String,
+    #[serde(default)]
+    code: String,
+}
+
+/// `POST /login/continue/code`: the code that proves the address which the provider does not vouch for.
+pub async fn prove(
+    State(state): State<AppState>,
+    mut page: Page,
+    session: Session,
+    ip: ClientIp,
+    sent: Result<Form<Code>, FormRejection>,
+) -> Response {
+    let Ok(Form(Code { csrf, attempt, code })) = sent else { return error::malformed(&page) };
+    page.at("/login/continue", &[("attempt", attempt.as_str())]);
+    if let Err(response) = page.check_form(&csrf, None) {
+        return response;
+    }
+    let looked = async {
+        let Some(waiting) = look(&state, &page, &attempt).await? else { return Ok::<_, DbError>(None) };
+        let mut conn = state.platform.db.read().await?;
+        let email = identities::to_be_proved(&mut conn, &state.platform, waiting.id).await?;
+        Ok(Some((waiting, email)))
+    };
+    let (waiting, email) = match looked.await {
+        Ok(Some(found)) => found,
+        Ok(None) => return gone(&page, "/login".into()),
+        Err(error) => return error::database(&page, &error),
+    };
+    let Some(provider) = state.upstreams.get(&waiting.provider) else { return gone(&page, "/login".into()) };
+    let through = Through { request: waiting.onward.clone() };
+    let again = format!("/login/continue?attempt={}&again=1", waiting.id);
+    match identities::prove(&state, &waiting, &code, &ip).await {
+        Ok(user_id) => arrives(&state, &page, &session, provider, &waiting, user_id).await,
+        Err(ProofError::Wrong) => ask_for_code(&page, &waiting, email.unwrap_or_default(), Some("recovery-code-wrong")),
+        // Too many codes, or an address that got an account: it is typed anew, and another mail sent.
+        Err(ProofError::Gone) => see_other(&again),
+        Err(ProofError::Limited(limited)) => error::unavailable(&page, limited.retry_after),
+        Err(ProofError::CodeRefused(refusal)) => {
+            let typed = Typed { email: email.unwrap_or_default(), ..Typed::default() };
+            let why = SignUpError::Invalid(vec![Fault::ReferralCode(refusal)]);
+            let from = newcomer(provider, &waiting);
+            signup::refused(&state, page, &ip, &through, typed, Some(&from), why).await
+        }
+        Err(ProofError::Db(error)) => error::database(&page, &error),
+    }
+}
+
+/// Signs in whose account has just been made.
+async fn arrives(
+    state: &AppState,
+    page: &Page,
+    session: &Session,
+    provider: &Provider,
+    waiting: &Waiting,
+    user_id: UserId,
+) -> Response {
+    let through = Through { request: waiting.onward.clone() };
+    let shown = Shown { user_id, acr: ACR_UPSTREAM, amr: provider.amr(), password: None };
+    let from = (provider.id(), &waiting.identity);
+    match finish_from(state, page, session, &shown, from, &through.onward()).await {
+        Ok(response) => response,
+        Err(SignInError::Db(error)) => error::database(page, &error),
+        Err(_) => gone(page, through.link("/login")),
+    }
 }
 
 pub async fn show(
@@ -313,13 +419,17 @@ pub async fn show(
     ip: ClientIp,
     query: Result<Query<Arrival>, QueryRejection>,
 ) -> Response {
-    let attempt = query.map(|Query(arrival)| arrival.attempt).unwrap_or_default();
+    let Arrival { attempt, again } = query.map(|Query(arrival)| arrival).unwrap_or_default();
     let looked = async {
         let Some(waiting) = look(&state, &page, &attempt).await? else { return Ok(None) };
         let needed = needed(&state, &waiting.identity).await?;
-        Ok::<_, DbError>(Some((waiting, needed, sessions::current(&session, &state).await?)))
+        let mut conn = state.platform.db.read().await?;
+        let proof = identities::to_be_proved(&mut conn, &state.platform, waiting.id).await?;
+        drop(conn);
+        let signed_in = sessions::current(&session, &state).await?;
+        Ok::<_, DbError>(Some((waiting, needed, proof, signed_in)))
     };
-    let (waiting, needed, signed_in) = match looked.await {
+    let (waiting, needed, proof, signed_in) = match looked.await {
         Ok(Some(found)) => found,
         Ok(None) => return gone(&page, "/login".into()),
         Err(error) => return error::database(&page, &error),
@@ -329,6 +439,9 @@ pub async fn show(
     match needed {
         Needed::Proof(user) => ask_to_link(&page, provider, &waiting, &user, signed_in.as_ref(), &through),
         Needed::Account => {
+            if let Some(email) = proof.filter(|_| again.is_empty()) {
+                return ask_for_code(&page, &waiting, email, None);
+            }
             let identity = &waiting.identity;
             let typed = Typed {
                 email: identity.email.clone().unwrap_or_default(),
@@ -447,6 +560,13 @@ async fn link(
     let Some(signed_in) = proves(signed_in, &user, waiting) else {
         return ask_to_link(page, provider, waiting, &user, None, &through);
     };
+    // A way in is more than a remembered device lets anybody add.
+    let showed = async { showed_all(&mut state.platform.db.read().await?, signed_in).await };
+    match showed.await {
+        Ok(true) => {}
+        Ok(false) => return see_other(&format!("/account/confirm?request={}", word(waiting.id))),
+        Err(error) => return error::database(page, &error),
+    }
     let (id, identity) = (waiting.id, &waiting.identity);
     match identities::link(&state.platform, id, provider.id(), identity, signed_in.user_id, signed_in.sid).await {
         Ok(Linked::Done) => see_other(&through.onward()),
@@ -481,8 +601,9 @@ async fn sign_up(
     };
     let made = identities::sign_up(state, waiting, account, ip).await;
     let user_id = match made {
-        Ok(Some(user_id)) => user_id,
-        Ok(None) => return gone(&page, through.link("/login")),
+        Ok(SignedUp::Done(user_id)) => user_id,
+        Ok(SignedUp::ToBeProved) => return see_other(&format!("/login/continue?attempt={}", waiting.id)),
+        Ok(SignedUp::Gone) => return gone(&page, through.link("/login")),
         // It got an account meanwhile, which is now to be proved.
         Err(SignUpError::TakenEmail) if newcomer.vouched.is_some() => {
             return see_other(&format!("/login/continue?attempt={}", waiting.id));
@@ -492,13 +613,7 @@ async fn sign_up(
             return signup::refused(state, page, ip, &through, typed, Some(&newcomer), why).await;
         }
     };
-    let shown = Shown { user_id, acr: ACR_UPSTREAM, amr: &[], password: None };
-    let from = (provider.id(), &waiting.identity);
-    match finish_from(state, &page, session, &shown, from, &through.onward()).await {
-        Ok(response) => response,
-        Err(SignInError::Db(error)) => error::database(&page, &error),
-        Err(_) => gone(&page, through.link("/login")),
-    }
+    arrives(state, &page, session, provider, waiting, user_id).await
 }
 
 #[cfg(test)]

@@ -9,15 +9,20 @@ use crate::AppState;
 use crate::accounts::testing::{PASSWORD, code_of, count, each_state, person};
 use crate::upstream::testing::{Fake, Signature};
 
-/// A server with one other provider, on each store.
+/// A server with one other provider, which is believed what it says of addresses, on each store.
 async fn each<F: Future<Output = ()>>(overrides: &[(&str, &str)], test: impl Fn(AppState, Fake) -> F) {
+    each_with(", trust_email_verified=true", overrides, test).await;
+}
+
+/// The same with other words about the provider in the configuration.
+async fn each_with<F: Future<Output = ()>>(more: &str, overrides: &[(&str, &str)], test: impl Fn(AppState, Fake) -> F) {
     let (overrides, test) = (overrides.to_vec(), &test);
     // The address is told to the server before anybody listens there: each store has a fake of its own.
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    let settings = Fake::settings(&format!("http://127.0.0.1:{port}"));
+    let settings = Fake::settings(&format!("http://127.0.0.1:{port}"), more);
     let own = [("UPSTREAM", settings.as_str()), ("OUTBOUND__ALLOW", r#"["127.0.0.1"]"#)];
     let all: Vec<_> = own.into_iter().chain(overrides).collect();
     each_state(&all, |state| async move {
@@ -232,16 +237,201 @@ async fn an_unverified_address_finds_nobody() {
     }
 }
 
+/// What the newest mail that is to prove an address says, as if it were being made.
+async fn proof_mail(state: &AppState) -> (String, String) {
+    let platform = &state.platform;
+    let mut tx = platform.db.begin().await.unwrap();
+    let (id,) = shared::fetch_one!(
+        &mut tx,
+        (shared::ids::UpstreamProofId,),
+        "SELECT id FROM upstream_proofs WHERE consumed_at IS NULL ORDER BY created_at DESC LIMIT 1"
+    )
+    .unwrap();
+    let (to, code, _) = crate::accounts::upstream::mint_proof(&mut tx, platform, id).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    (to, code)
+}
+
 #[tokio::test]
-async fn where_addresses_are_confirmed_first_one_that_nobody_vouches_for_makes_no_account() {
+async fn where_addresses_are_confirmed_first_one_that_nobody_vouches_for_is_proved_by_a_code_of_ours() {
     each(&[("ACCOUNTS__EMAIL_VERIFICATION", "required")], |state, fake| async move {
         fake.says().claims["email_verified"] = false.into();
-        let refused = signs_up(&mut Browser::new(&state), &fake, "ann@example.com").await;
-        assert_eq!(refused.status, 422);
-        assert!(refused.body.contains("has not confirmed this address"), "{}", refused.body);
-        fake.says().claims["email_verified"] = true.into();
-        assert_eq!(signs_up(&mut Browser::new(&state), &fake, "ann@example.com").await.location(), "/");
+        let mut browser = Browser::new(&state);
+        let onward = comes_back(&mut browser, &fake).await.location().to_owned();
+        let page = browser.get(&onward).await;
+        let (csrf, attempt) = (page.hidden("csrf"), page.hidden("attempt"));
+        let form = [("csrf", &*csrf), ("attempt", &attempt), ("given_name", "Ann"), ("email", "ann@example.com")];
+        let asked = browser.post("/login/continue", &form).await;
+        assert_eq!(asked.location(), onward);
+        assert_eq!(rows(&state, "SELECT COUNT(*) FROM users").await, 0, "nothing is there before the proof");
+        let page = browser.get(&onward).await;
+        assert!(page.body.contains("Confirm your address") && page.body.contains("one-time-code"), "{}", page.body);
+        let (to, code) = proof_mail(&state).await;
+        assert_eq!(to, "ann@example.com");
+
+        let typed =
+            |code: &str| [("csrf", csrf.clone()), ("attempt", attempt.clone()), ("code", code.to_owned())].to_vec();
+        async fn post(browser: &mut Browser, form: &[(&'static str, String)]) -> Answer {
+            let form: Vec<(&str, &str)> = form.iter().map(|(k, v)| (*k, v.as_str())).collect();
+            browser.post("/login/continue/code", &form).await
+        }
+        assert_eq!(post(&mut browser, &typed("0000-0000")).await.status, 422);
+        // The code is worth nothing in another browser, and without a form of ours.
+        let mut mallory = Browser::new(&state);
+        let theirs = mallory.get("/login").await.hidden("csrf");
+        let mut form = typed(&code);
+        assert_eq!(post(&mut mallory, &form).await.status, 403);
+        form[0].1 = theirs;
+        assert_eq!(post(&mut mallory, &form).await.status, 410);
+        assert_eq!(rows(&state, "SELECT COUNT(*) FROM users").await, 0);
+
+        let done = post(&mut browser, &typed(&code.to_lowercase())).await;
+        assert_eq!(done.location(), "/", "{}", done.body);
+        assert!(is_signed_in(&mut browser).await);
+        let mut conn = state.platform.db.read().await.unwrap();
+        let ann = users::by_email(&mut conn, "ann@example.com").await.unwrap().unwrap();
+        assert!(ann.email_verified_at.is_some() && ann.given_name.as_deref() == Some("Ann"));
+        assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM password_credentials").await, 0);
+        drop(conn);
+        assert_eq!(post(&mut browser, &typed(&code)).await.status, 410, "once");
+        assert_eq!(comes_back(&mut Browser::new(&state), &fake).await.location(), "/");
+
+        // What the provider vouches for, and is believed in, needs no code.
+        fake.says().claims = serde_json::json!({"sub": "bob", "email": "bob@example.com", "email_verified": true});
+        assert_eq!(signs_up(&mut Browser::new(&state), &fake, "bob@example.com").await.location(), "/");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_answered_as_one_that_is_to_be_proved() {
+    each(&[("ACCOUNTS__EMAIL_VERIFICATION", "required")], |state, fake| async move {
+        fake.says().claims = serde_json::json!({"sub": "bob", "email": "bob@example.com", "email_verified": true});
+        assert_eq!(signs_up(&mut Browser::new(&state), &fake, "bob@example.com").await.location(), "/");
+        fake.says().claims = serde_json::json!({"sub": "m", "email": "bob@example.com", "email_verified": false});
+        let mut pages = vec![];
+        for email in ["bob@example.com", "nobody@example.com"] {
+            fake.says().claims["sub"] = email.into();
+            let mut browser = Browser::new(&state);
+            let asked = signs_up(&mut browser, &fake, email).await;
+            let page = browser.get(&asked.location().to_owned()).await;
+            let (csrf, attempt) = (page.hidden("csrf"), page.hidden("attempt"));
+            let mut answers = vec![];
+            for _ in 0..6 {
+                let form = [("csrf", &*csrf), ("attempt", &attempt), ("code", "0000-0000")];
+                answers.push(browser.post("/login/continue/code", &form).await.status);
+            }
+            pages.push((page.status, page.body.replace(email, "").replace(&attempt, "").replace(&csrf, ""), answers));
+        }
+        assert_eq!(pages[0], pages[1]);
+        assert_eq!(pages[0].2.iter().filter(|status| **status == 422).count(), 5, "then another mail");
+        let sql = "SELECT COUNT(*) FROM outbox WHERE CAST(payload AS TEXT) LIKE '%already_registered%'";
+        assert_eq!(rows(&state, sql).await, 1, "the owner is told");
         assert_eq!(rows(&state, "SELECT COUNT(*) FROM users").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_provider_is_believed_about_addresses_only_where_the_configuration_says_so() {
+    each_with("", &[], |state, fake| async move {
+        let bob = person(&state, "bob@example.com").await;
+        fake.says().claims["email"] = "bob@example.com".into();
+        let mut browser = Browser::new(&state);
+        let onward = comes_back(&mut browser, &fake).await.location().to_owned();
+        // Neither told that there is an account, nor taken for whose address it is.
+        let page = browser.get(&onward).await;
+        assert!(!page.body.contains("Sign in to connect") && !page.body.contains("class=\"vouched\""), "{}", page.body);
+        assert_eq!(signs_up(&mut Browser::new(&state), &fake, "bob@example.com").await.status, 409);
+        assert_eq!(signs_up(&mut Browser::new(&state), &fake, "ann@example.com").await.location(), "/");
+        let mut conn = state.platform.db.read().await.unwrap();
+        for email in ["ann@example.com", "bob@example.com"] {
+            let user = users::by_email(&mut conn, email).await.unwrap().unwrap();
+            assert!(user.email_verified_at.is_none(), "{email}");
+            assert_eq!(user.id == bob, email == "bob@example.com");
+        }
+        drop(conn);
+        // Nor by what userinfo says.
+        fake.says().userinfo =
+            Some(serde_json::json!({"sub": "new-there", "email": "bob@example.com", "email_verified": true}));
+        fake.says().claims["sub"] = "new-there".into();
+        let mut browser = Browser::new(&state);
+        let onward = comes_back(&mut browser, &fake).await.location().to_owned();
+        assert!(!browser.get(&onward).await.body.contains("Sign in to connect"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_keeps_nobody_waiting_who_can_do_without() {
+    each(&[], |state, fake| async move {
+        assert_eq!(comes_back(&mut Browser::new(&state), &fake).await.status, 303);
+        state.platform.clock.advance(Duration::from_secs(2 * 3600));
+        fake.says().hangs = true;
+        let mut first = Browser::new(&state);
+        let csrf = first.get("/login").await.hidden("csrf");
+        let asks = tokio::spawn(async move { first.post("/login/upstream/other", &[("csrf", &csrf)]).await.status });
+        while fake.says().discovered < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // While that one waits, the others go on with what is known.
+        for _ in 0..3 {
+            let gone = tokio::time::timeout(Duration::from_secs(2), comes_back(&mut Browser::new(&state), &fake)).await;
+            assert_eq!(gone.expect("nobody waits").status, 303);
+        }
+        assert!(!asks.is_finished());
+        assert_eq!(asks.await.unwrap(), 303, "and it goes on too, in the end");
+        assert_eq!(fake.says().discovered, 2);
+    })
+    .await;
+}
+
+/// Somebody who came by the provider sets an app up, and signs in by both; what the session says of it.
+async fn by_provider_and_app(state: &AppState, fake: &Fake) -> (Browser, String, String) {
+    let mut browser = Browser::new(state);
+    assert_eq!(signs_up(&mut browser, fake, "ann@example.com").await.location(), "/");
+    let csrf = browser.get("/account/security").await.hidden("csrf");
+    let page = browser.post("/account/security/app", &[("csrf", &csrf)]).await;
+    let secret = page.body.split("aria-labelledby=\"secret-label\">").nth(1).unwrap().split('<').next().unwrap();
+    let setup = page.hidden("setup");
+    let code = || crate::accounts::factors::totp::code_at(secret, state.platform.clock.now());
+    let first = code();
+    let form = [("csrf", csrf.as_str()), ("setup", &setup), ("code", &first)];
+    assert_eq!(browser.post("/account/security/app/confirm", &form).await.status, 200);
+    state.platform.clock.advance(Duration::from_secs(60));
+    let mut browser = Browser::new(state);
+    assert_eq!(comes_back(&mut browser, fake).await.location(), "/login/second-factor");
+    let page = browser.get("/login/second-factor").await;
+    assert!(!page.body.contains("with=mail"), "the mailbox may have let them in there");
+    let csrf = page.hidden("csrf");
+    let second = code();
+    let done = browser.post("/login/second-factor", &[("csrf", &csrf), ("code", &second)]).await;
+    assert_eq!(done.location(), "/");
+    let mut conn = state.platform.db.read().await.unwrap();
+    let (record,) = shared::fetch_one!(
+        &mut conn,
+        (sqlx::types::Json<serde_json::Value>,),
+        "SELECT record FROM browser_sessions ORDER BY created_at DESC LIMIT 1"
+    )
+    .unwrap();
+    let signed_in = &record["signed_in"];
+    (browser, signed_in["acr"].as_str().unwrap().to_owned(), signed_in["amr"].to_string())
+}
+
+#[tokio::test]
+async fn another_providers_sign_in_with_a_code_is_two_factors_only_where_it_counts() {
+    const MAIL: &[(&str, &str)] = &[("FACTORS__MAILED_CODE", "true")];
+    each_with("", MAIL, |state, fake| async move {
+        let (mut browser, acr, amr) = by_provider_and_app(&state, &fake).await;
+        assert_eq!((acr.as_str(), amr.as_str()), ("urn:referris:acr:upstream", r#"["otp"]"#));
+        // It was all that the account asks for: what is sensitive may be done.
+        let csrf = browser.get("/account/security").await.hidden("csrf");
+        assert_eq!(browser.post("/account/security/recovery-codes", &[("csrf", &csrf)]).await.status, 200);
+    })
+    .await;
+    each_with(", counts_as_factor=true", MAIL, |state, fake| async move {
+        let (_, acr, amr) = by_provider_and_app(&state, &fake).await;
+        assert_eq!((acr.as_str(), amr.as_str()), ("urn:referris:acr:mfa", r#"["fed","otp","mfa"]"#));
     })
     .await;
 }

@@ -7,19 +7,23 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use oxide_auth_axum::OAuthResource;
 use serde_json::Value;
-use shared::db::DbError;
+use shared::db::{Conn, DbError};
 use shared::dpop;
 use shared::ids::{ClientId, GrantId, UserId};
 use shared::jose::jwt::Unverified;
 use shared::jose::name_of;
 use shared::problem::Problem;
 use shared::revocations::Kind;
-use shared::subjects;
+use shared::{fetch_optional, subjects};
+use sqlx::types::Json;
 
 use super::binding::Confirmation;
 use super::client_auth::mtls;
 use super::dpop::{NotProved, check_possession};
+use super::grants::GrantDetails;
 use super::tokens::AccessTokenClaims;
+use crate::accounts::factors::showed_all_by;
+use crate::sessions::ACR_MFA;
 use crate::state::AppState;
 
 /// Room for authorization details, an actor chain and a key's thumbprints.
@@ -108,6 +112,20 @@ impl Caller {
         }
         Err(Challenge::StaleSignIn { max_age }.under(self.scheme))
     }
+
+    /// Refuses a token of a sign-in that was spared the second factor which the account has: on a remembered device, or by
+    /// a code from the mailbox (RFC 9470 §3).
+    pub async fn require_whole(&self, conn: &mut Conn) -> Result<Result<(), Challenge>, DbError> {
+        let details: Option<(Json<GrantDetails>,)> =
+            fetch_optional!(conn, (Json<GrantDetails>,), "SELECT details FROM grants WHERE id = $1", self.grant_id)?;
+        // Of a grant that is gone nobody knows how it began.
+        let (amr, at) = match details {
+            Some((Json(details),)) => (details.amr, details.auth_time),
+            None => (vec![], DateTime::<Utc>::MAX_UTC),
+        };
+        let whole = showed_all_by(conn, self.user_id, &amr, at).await?;
+        Ok(if whole { Ok(()) } else { Err(Challenge::WeakSignIn.under(self.scheme)) })
+    }
 }
 
 /// Why a bearer token does not serve (RFC 6750 §3).
@@ -124,6 +142,8 @@ pub enum Challenge {
     StaleSignIn {
         max_age: TimeDelta,
     },
+    /// The token is good, and the sign-in behind it was let in without the second factor that the account has.
+    WeakSignIn,
     /// The proof of the token's key is missing or no good (RFC 9449 §7.1).
     Proof,
     /// It lacks the nonce that goes with this answer (RFC 9449 §9).
@@ -186,6 +206,17 @@ impl IntoResponse for Challenge {
                 let detail = format!("sign in again and come back within {seconds} seconds");
                 let error = described("insufficient_user_authentication");
                 let error = format!("{error}, error_description=\"{detail}\", max_age=\"{seconds}\"");
+                (problem.with_detail(detail), error)
+            }
+            Self::WeakSignIn => {
+                let problem = Problem::new(
+                    StatusCode::UNAUTHORIZED,
+                    "insufficient-user-authentication",
+                    "The sign-in is not strong enough",
+                );
+                let detail = "sign in again, with the second factor";
+                let error = described("insufficient_user_authentication");
+                let error = format!("{error}, error_description=\"{detail}\", acr_values=\"{ACR_MFA}\"");
                 (problem.with_detail(detail), error)
             }
             Self::Forbidden(reason) => return Problem::forbidden().with_detail(reason).into_response(),

@@ -7,11 +7,11 @@ use shared::ids::{SessionId, UserId};
 use shared::{Platform, audit, execute, fetch_all};
 use sqlx::types::Json;
 
-use super::{SIGNED_IN, SignedIn, end};
+use super::{SIGNED_IN, SignedIn, end, remembered};
 use crate::AppState;
 
 /// Longer than what browsers say of themselves.
-const MAX_USER_AGENT: usize = 300;
+pub(super) const MAX_USER_AGENT: usize = 300;
 
 /// Nobody has more browsers than they can look through.
 const MOST: i64 = 200;
@@ -141,6 +141,7 @@ pub async fn end_others(tx: &mut Tx, platform: &Platform, user: UserId, kept: Se
         let details = json!({ "sessions": others.len(), "why": "own wish" });
         audit::record(tx, platform, "sessions.ended", Some(user), None, details).await?;
     }
+    remembered::forget_browsers(tx, platform, user).await?;
     Ok(others.len())
 }
 

@@ -2,7 +2,7 @@
 //! `nonce`, `state` and the `iss` of RFC 9207). What is believed of its answer is decided here, and it is little: who
 //! somebody is there, their address and name. How they signed in there is not ours to vouch for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,10 +25,10 @@ use shared::Platform;
 use shared::clock::Clock;
 use shared::config::Upstream;
 use shared::random::Random;
-use tokio::sync::Mutex;
 use url::Url;
 
 use super::http::{Http, HttpError};
+use crate::sessions::AMR_PROVIDER;
 
 /// How long metadata and keys are used without asking again.
 const FRESH: TimeDelta = TimeDelta::hours(1);
@@ -87,6 +87,8 @@ pub struct Provider {
     clock: Clock,
     random: Random,
     found: Mutex<Found>,
+    /// Held by who asks it: one at a time, while the others do with what is known.
+    asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -128,7 +130,7 @@ pub struct Identity {
     pub issuer: String,
     pub subject: String,
     pub email: Option<String>,
-    /// The provider says that it has proved the address.
+    /// The provider says that it has proved the address, and is believed.
     pub email_verified: bool,
     pub given_name: Option<String>,
     pub family_name: Option<String>,
@@ -159,6 +161,7 @@ impl Provider {
             clock: platform.clock.clone(),
             random: platform.random.clone(),
             found: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
             settings,
         })
     }
@@ -174,6 +177,11 @@ impl Provider {
 
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
+    }
+
+    /// How a sign-in there is told (RFC 8176): by nothing, unless the configuration says that it counts.
+    pub fn amr(&self) -> &'static [&'static str] {
+        if self.settings.counts_as_factor { &[AMR_PROVIDER] } else { &[] }
     }
 
     fn draw(&self) -> String {
@@ -313,8 +321,10 @@ impl Provider {
             issuer: self.settings.issuer.clone(),
             subject: subject.to_owned(),
             email: text(&names.email),
-            // A boolean, as Core §5.1 has it. Anything else proves nothing.
-            email_verified: claims.get(&names.email_verified) == Some(&Value::Bool(true)),
+            // A boolean, as Core §5.1 has it. Anything else proves nothing; nor does the word of a provider that lets
+            // its people say what they like.
+            email_verified: self.settings.trust_email_verified
+                && claims.get(&names.email_verified) == Some(&Value::Bool(true)),
             given_name: text(&names.given_name),
             family_name: text(&names.family_name),
         }
@@ -340,7 +350,8 @@ impl Provider {
                 error => UpstreamError::Down(error.to_string()),
             })?;
         identity.email = claims.email().and_then(|email| presentable(email.as_str()));
-        identity.email_verified = identity.email.is_some() && claims.email_verified().unwrap_or_default();
+        let verified = self.settings.trust_email_verified && claims.email_verified().unwrap_or_default();
+        identity.email_verified = identity.email.is_some() && verified;
         let given = claims.given_name().and_then(|name| name.get(None)).and_then(|name| presentable(name.as_str()));
         let family = claims.family_name().and_then(|name| name.get(None)).and_then(|name| presentable(name.as_str()));
         identity.given_name = identity.given_name.take().or(given);
@@ -348,33 +359,55 @@ impl Provider {
         Ok(())
     }
 
+    /// What is known of it. Nobody waits for it who can do without: while one asks, the others go on with what is known
+    /// already, and no lock is held meanwhile that they need.
     async fn known(&self) -> Result<Arc<Known>, UpstreamError> {
-        let mut found = self.found.lock().await;
-        let now = self.clock.now();
-        let usable =
-            |found: &Found, age| found.known.as_ref().filter(|(_, at)| now - *at < age).map(|(known, _)| known.clone());
-        if let Some(known) = usable(&found, FRESH) {
+        if let Some(known) = self.usable(FRESH) {
             return Ok(known);
         }
-        match self.discover(&mut found).await {
-            Ok(known) => Ok(known),
-            Err(error) => usable(&found, LONGEST_USE).ok_or(error),
-        }
+        let turn = match (self.asking.try_lock(), self.usable(LONGEST_USE)) {
+            (Ok(turn), _) => turn,
+            (Err(_), Some(known)) => return Ok(known),
+            // There is nothing to go on with.
+            (Err(_), None) => self.asking.lock().await,
+        };
+        let found = match self.usable(FRESH) {
+            // By who had the turn before.
+            Some(known) => Ok(known),
+            None => self.discover().await,
+        };
+        drop(turn);
+        found.or_else(|error| self.usable(LONGEST_USE).ok_or(error))
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        // What is in it is right, whoever panicked.
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn usable(&self, age: TimeDelta) -> Option<Arc<Known>> {
+        let now = self.clock.now();
+        self.found().known.as_ref().filter(|(_, at)| now - *at < age).map(|(known, _)| known.clone())
     }
 
     async fn look_again(&self) -> Result<Arc<Known>, UpstreamError> {
-        self.discover(&mut *self.found.lock().await).await
+        let _turn = self.asking.lock().await;
+        self.discover().await
     }
 
-    async fn discover(&self, found: &mut Found) -> Result<Arc<Known>, UpstreamError> {
+    /// Asks it, in one's turn.
+    async fn discover(&self) -> Result<Arc<Known>, UpstreamError> {
         let now = self.clock.now();
-        if found.asked.is_some_and(|asked| (now - asked).abs() < PAUSE) {
-            let known = found.known.as_ref().filter(|(_, at)| now - *at < PAUSE);
-            return known
-                .map(|(known, _)| known.clone())
-                .ok_or_else(|| UpstreamError::Down("a moment ago, too".into()));
+        {
+            let mut found = self.found();
+            if found.asked.is_some_and(|asked| (now - asked).abs() < PAUSE) {
+                let known = found.known.as_ref().filter(|(_, at)| now - *at < PAUSE);
+                return known
+                    .map(|(known, _)| known.clone())
+                    .ok_or_else(|| UpstreamError::Down("a moment ago, too".into()));
+            }
+            found.asked = Some(now);
         }
-        found.asked = Some(now);
         let metadata = Metadata::discover_async(self.issuer.clone(), &self.http).await.map_err(|error| {
             tracing::warn!(upstream = self.id(), %error, "a provider can't be discovered");
             UpstreamError::Down(error.to_string())
@@ -394,7 +427,7 @@ impl Provider {
             client = client.set_auth_type(AuthType::RequestBody);
         }
         let known = Arc::new(Known { client, extra, algorithms });
-        found.known = Some((known.clone(), now));
+        self.found().known = Some((known.clone(), now));
         Ok(known)
     }
 }

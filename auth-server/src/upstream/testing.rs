@@ -47,6 +47,8 @@ pub(crate) struct Says {
     pub discovered: usize,
     /// Answers everything with an error.
     pub down: bool,
+    /// Answers nothing at all when it is discovered.
+    pub hangs: bool,
     codes: HashMap<String, HashMap<String, String>>,
     signer: Signer,
     kid: usize,
@@ -78,6 +80,7 @@ impl Fake {
             userinfo: None,
             discovered: 0,
             down: false,
+            hangs: false,
             codes: HashMap::new(),
             signer: signer(),
             kid: 0,
@@ -96,9 +99,11 @@ impl Fake {
         Self { url, says, server }
     }
 
-    /// How the configuration names it, as `other`.
-    pub fn settings(url: &str) -> String {
-        format!(r#"[{{id="other", name="Other", issuer="{url}", client_id="us", client_secret="{CLIENT_SECRET}"}}]"#)
+    /// How the configuration names it, as `other`, believing what it says of addresses. `more` are further keys.
+    pub fn settings(url: &str, more: &str) -> String {
+        format!(
+            r#"[{{id="other", name="Other", issuer="{url}", client_id="us", client_secret="{CLIENT_SECRET}"{more}}}]"#
+        )
     }
 
     pub fn says(&self) -> MutexGuard<'_, Says> {
@@ -129,8 +134,15 @@ impl Fake {
 type Shared = State<Arc<Mutex<Says>>>;
 
 async fn discovery(State(says): Shared) -> Response {
-    let mut says = says.lock().unwrap();
-    says.discovered += 1;
+    let hangs = {
+        let mut says = says.lock().unwrap();
+        says.discovered += 1;
+        says.hangs
+    };
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    let says = says.lock().unwrap();
     if says.down {
         return StatusCode::BAD_GATEWAY.into_response();
     }

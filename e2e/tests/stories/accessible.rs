@@ -28,8 +28,9 @@ const LOOKS: [Look; 4] = [
     Look { language: "ru", theme: "dark", screen: "desktop" },
 ];
 
-/// Routes of the pages' router that answer with something else than a page.
-const NO_PAGES: &[&str] = &["/assets/{name}", "/signup/referral-code", "/login/upstream/{id}/callback"];
+/// Routes of the pages' router that answer with something else than a page; and the page of terms, which is there only
+/// where the configuration has some (`fallback` holds it to the same).
+const NO_PAGES: &[&str] = &["/assets/{name}", "/signup/referral-code", "/login/upstream/{id}/callback", "/terms"];
 
 /// The pages in the gallery.
 const PAINTED: &[&str] = &[
@@ -75,6 +76,36 @@ fn routes() -> BTreeSet<String> {
     found
 }
 
+/// Lets the browser be asked for [`violations`], on every page that it opens from now on: a policy that allows no script
+/// but ours does not stop what a tester brings.
+pub async fn brings_axe(browser: &Browser) {
+    let folder = fetched(clients::javascript).await.folder;
+    let axe = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).expect("npm fetched it");
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": axe })).await;
+}
+
+/// What on the page that is open keeps somebody out.
+pub async fn violations(browser: &Browser) -> Vec<String> {
+    let script = "
+        const done = arguments[arguments.length - 1];
+        const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
+        axe.run(document, { runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'] }).then(
+            (found) => done(found.violations.flatMap((v) =>
+                v.nodes.map((n) => v.id + ': ' + n.html + ' ' + n.failureSummary))),
+            (error) => done(['axe: ' + error]),
+        );";
+    let found = browser.client.execute_async(script, vec![]).await.unwrap();
+    let found = found.as_array().unwrap_or_else(|| panic!("axe answers {found}"));
+    let mut faults: Vec<String> = found.iter().map(ToString::to_string).collect();
+    // Nobody has to scroll sideways (WCAG 1.4.10).
+    let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+    let wide = browser.client.execute(wide, vec![]).await.unwrap().as_i64().unwrap_or_default();
+    if wide > 0 {
+        faults.push(format!("it is {wide} pixels too wide"));
+    }
+    faults
+}
+
 /// What is done with each page that a walk comes to.
 enum Task<'a> {
     /// Hold it to the rules.
@@ -118,23 +149,8 @@ impl Walk<'_> {
     }
 
     async fn check(&mut self, name: &str, url: &Url) {
-        let script = "
-            const done = arguments[arguments.length - 1];
-            const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
-            axe.run(document, { runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'] }).then(
-                (found) => done(found.violations.flatMap((v) =>
-                    v.nodes.map((n) => v.id + ': ' + n.html + ' ' + n.failureSummary))),
-                (error) => done(['axe: ' + error]),
-            );";
-        let found = self.browser.client.execute_async(script, vec![]).await.unwrap();
-        let found = found.as_array().unwrap_or_else(|| panic!("axe answers {found}"));
+        let found = violations(self.browser).await;
         self.faults.extend(found.iter().map(|fault| format!("{:?} {name} ({url}): {fault}", self.look)));
-        // Nobody has to scroll sideways (WCAG 1.4.10).
-        let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        let wide = self.browser.client.execute(wide, vec![]).await.unwrap().as_i64().unwrap_or_default();
-        if wide > 0 {
-            self.faults.push(format!("{:?} {name} ({url}) is {wide} pixels too wide", self.look));
-        }
     }
 
     /// Sends the form as it stands, past what the browser itself would check.
@@ -275,13 +291,10 @@ async fn ann(world: &World) -> Ann {
 }
 
 async fn no_page_keeps_anybody_out(world: World) {
-    let folder = fetched(clients::javascript).await.folder;
-    let axe = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).expect("npm fetched it");
     let (ann, app) = (ann(&world).await, world.app().await);
     let driver = Driver::start().await;
     let browser = Browser::open_trusting(&driver, world.scratch.store, None).await;
-    // There before the page begins: a policy that allows no script but ours does not stop what a tester brings.
-    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": axe })).await;
+    brings_axe(&browser).await;
     // The store makes no page look otherwise: on the second, one look will do.
     let looks = if world.scratch.store == Store::Embedded { &LOOKS[..] } else { &LOOKS[3..] };
     let task = Task::Check;

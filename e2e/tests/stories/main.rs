@@ -25,6 +25,7 @@ mod customer;
 mod discovery;
 mod expiry;
 mod factors;
+mod fallback;
 mod machines;
 mod mailbox;
 mod mutual_tls;

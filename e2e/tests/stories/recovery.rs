@@ -74,7 +74,7 @@ async fn a_lost_password_is_found_by_the_link_and_by_the_code(world: World) {
     assert!(home.says("ann@example.com"));
     // What was granted before is over.
     ann.get("/api/v1/me").await.is_problem(401, "");
-    mail(&world.platform, "ann@example.com", "Your password was changed").await;
+    mail(&world.platform, "ann@example.com", "Your forgotten password was replaced").await;
 
     // By the code, where it was asked for; the first one is over with its link.
     let stale = visitor.submit(&sent, &[("code", &code(&mailed)), ("password", PASSWORD)]).await.page();

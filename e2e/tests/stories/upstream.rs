@@ -17,7 +17,7 @@ async fn two(store: Store) -> Option<(World, World)> {
     client.metadata.redirect_uris = vec![format!("{here_url}/login/upstream/there/callback")];
     let app = there.register(client).await;
     let upstream = format!(
-        r#"[{{id="there", name="There", issuer="{}", client_id="{}", client_secret="{}"}}]"#,
+        r#"[{{id="there", name="There", issuer="{}", client_id="{}", client_secret="{}", trust_email_verified=true}}]"#,
         there.auth_url,
         app.client_id,
         app.secret.expect("it is confidential")

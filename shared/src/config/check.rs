@@ -335,6 +335,9 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
     if version.is_empty() || version.len() > 64 || version.chars().any(char::is_control) {
         wrong("accounts.terms_version", "must be a short name, such as 2026-01-31".into());
     }
+    if config.factors.remember_days > 365 {
+        wrong("factors.remember_days", "at most 365: who left a device behind a year ago is to be asked".into());
+    }
     upstreams(config, &mut wrong);
     if config.passwords.min_length < 8 {
         wrong("passwords.min_length", "at least 8 (NIST SP 800-63B §3.1.1.2)".into());

@@ -112,7 +112,10 @@ settings! {
         /// OpenID providers that people may sign in with. One table `[[upstream]]` for each, at the end of the file: `id`
         /// (its name in our URLs), `name` (as people read it), `issuer`, `client_id`, `client_secret` or
         /// `client_secret_file`, `scopes` (`["openid", "email", "profile"]`), and, where its claims are called otherwise,
-        /// a table `claims` with `email`, `email_verified`, `given_name` and `family_name`. Register
+        /// a table `claims` with `email`, `email_verified`, `given_name` and `family_name`. `trust_email_verified`
+        /// (`false`): is its word enough that somebody has an address? Only where it proves each address itself: whoever
+        /// can have it say what they like would have any address here. Without, we prove it by mail. `counts_as_factor`
+        /// (`false`): is a sign-in there, with a code of an authenticator app here, one by two factors? Register
         /// `{auth.public_url}/login/upstream/{id}/callback` there. Its addresses pass the guard of `outbound.allow`.
         upstream: Vec<Upstream> = "[]";
     }
@@ -249,6 +252,16 @@ settings! {
         recovery_minutes: u64 = "30";
         /// How many days an account is kept after its owner had it deleted, in case they think better of it. 0: none.
         deletion_grace_days: u64 = "14";
+    }
+    /// Second factors.
+    factors: Factors {
+        /// May a code be mailed to who has an authenticator app, and neither it nor a recovery code at hand? With it,
+        /// password and mailbox together are enough to sign in, which is less than two factors: the sign-in is told to
+        /// apps as one by password, and changes nothing of the account. Never right after a forgotten password was
+        /// replaced by mail.
+        mailed_code: bool = "false";
+        /// For how many days a device asks its owner for no second factor, where they wish that. 0: it always asks.
+        remember_days: u64 = "30";
     }
     /// Password hashing (argon2id, RFC 9106).
     passwords: Passwords {
@@ -480,6 +493,12 @@ pub struct Upstream {
     pub scopes: Vec<String>,
     #[serde(default)]
     pub claims: UpstreamClaims,
+    /// Is its `email_verified` believed? What many providers call verified, a tenant of theirs may have typed.
+    #[serde(default)]
+    pub trust_email_verified: bool,
+    /// Does a sign-in there count as a factor beside one of ours?
+    #[serde(default)]
+    pub counts_as_factor: bool,
 }
 
 /// What its claims are called.

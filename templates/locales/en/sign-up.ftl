@@ -1,7 +1,6 @@
 # What is new about signing up: strong passwords, invitations, terms.
 
 fault-email-lookalike = This address mixes letters of different alphabets that look alike. Type it again in one alphabet.
-fault-email-unvouched = Your provider has not confirmed this address, and we need a confirmed one. Create your account with a password instead.
 fault-name-lookalike = Use the letters of one alphabet within a name.
 fault-password-breached = This password is on a list of passwords stolen elsewhere, so it is one of the first to be tried. Use another one.
 fault-password-weak-common = This is close to a password that many people have. Use a few unrelated words in a row instead.

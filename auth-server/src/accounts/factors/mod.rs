@@ -1,6 +1,8 @@
 //! What people prove themselves with beyond a password: an authenticator app ([`totp`]) and the codes that stand in for
-//! it ([`recovery_codes`]), passkeys ([`passkeys`]), and the sign-ins that wait for a second factor ([`unfinished`]).
+//! it ([`recovery_codes`]), passkeys ([`passkeys`]), codes from the mailbox ([`mailed`]), and the sign-ins that wait for a
+//! second factor ([`unfinished`]).
 
+pub mod mailed;
 pub mod passkeys;
 pub mod recovery_codes;
 pub mod totp;
@@ -8,11 +10,14 @@ pub mod unfinished;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use shared::db::{Conn, DbError, Tx};
 use shared::ids::UserId;
 use shared::limits::Limited;
 use shared::{Platform, audit, execute};
+
+use crate::sessions::{AMR_CODE, AMR_MFA, SignedIn};
 
 /// Codes that may be tried for an account in a quarter of an hour, and in a day. Only who passed the first factor comes
 /// to try any, so no stranger uses these up.
@@ -59,10 +64,32 @@ pub async fn use_code(tx: &mut Tx, platform: &Platform, user_id: UserId, typed: 
     } else {
         recovery_codes::use_up(tx, platform, user_id, &typed).await?
     };
-    if !right {
+    if right {
+        mailed::allow_again(tx, user_id).await?;
+    } else {
         audit::record(tx, platform, "signin.second_factor_failed", Some(user_id), None, json!({})).await?;
     }
     Ok(right)
+}
+
+/// Was everything shown in this session that signing in to the account wants? Not where the device was remembered, or a
+/// code came by mail: that is enough to go on to apps, and to change nothing that matters.
+pub async fn showed_all(conn: &mut Conn, signed_in: &SignedIn) -> Result<bool, DbError> {
+    showed_all_by(conn, signed_in.user_id, &signed_in.amr, signed_in.auth_time).await
+}
+
+/// The same of a sign-in that is told by these methods and was done then.
+pub async fn showed_all_by(
+    conn: &mut Conn,
+    user: UserId,
+    amr: &[String],
+    auth_time: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    if [AMR_CODE, AMR_MFA].iter().any(|method| amr.iter().any(|shown| shown == method)) {
+        return Ok(true);
+    }
+    // Whoever set the app up in this session has shown its code by that.
+    Ok(totp::since(conn, user).await?.is_none_or(|since| since >= auth_time))
 }
 
 /// A code without what people put between its letters.
@@ -76,6 +103,7 @@ pub async fn delete_all(tx: &mut Tx, user_id: UserId) -> Result<(), DbError> {
         "DELETE FROM totp_secrets WHERE user_id = $1",
         "DELETE FROM recovery_codes WHERE user_id = $1",
         "DELETE FROM passkeys WHERE user_id = $1",
+        "DELETE FROM remembered_devices WHERE user_id = $1",
     ] {
         execute!(tx, table, user_id)?;
     }
@@ -86,6 +114,7 @@ pub async fn delete_all(tx: &mut Tx, user_id: UserId) -> Result<(), DbError> {
 pub async fn delete_unfinished(tx: &mut Tx, user_id: UserId) -> Result<(), DbError> {
     for table in [
         "DELETE FROM passkey_ceremonies WHERE user_id = $1",
+        "DELETE FROM mailed_codes WHERE user_id = $1",
         "DELETE FROM unfinished_signins WHERE user_id = $1",
         "DELETE FROM upstream_attempts WHERE user_id = $1",
     ] {

@@ -20,8 +20,9 @@ use webauthn_rs::prelude::{
     RegisterPublicKeyCredential, Webauthn, WebauthnBuilder, WebauthnError,
 };
 
+use super::mailed;
 use crate::accounts::notices;
-use crate::sessions::{self, SignedIn};
+use crate::sessions::{self, SignedIn, remembered};
 
 /// How long an answer may take.
 const CEREMONY: TimeDelta = TimeDelta::minutes(5);
@@ -142,6 +143,7 @@ pub async fn finish_registration(
     if made == 0 {
         return Err(PasskeyError::Refused);
     }
+    remembered::forget_all(&mut tx, platform, user_id).await?;
     audit::record(&mut tx, platform, "factor.passkey_added", Some(user_id), None, json!({"name": name})).await?;
     notices::tell_of(&mut tx, platform, user_id, Notice::PasskeyAdded, Some(name)).await?;
     tx.commit().await?;
@@ -197,6 +199,7 @@ pub async fn still_holds(tx: &mut Tx, platform: &Platform, used: &Used) -> Resul
     if passkey.update_credential(&used.result) == Some(true) {
         execute!(tx, "UPDATE passkeys SET credential = $2 WHERE id = $1", used.id, Json(&passkey))?;
     }
+    mailed::allow_again(tx, used.user_id).await?;
     audit::record(tx, platform, "signin.succeeded", Some(used.user_id), None, json!({"via": "passkey"})).await?;
     Ok(true)
 }
@@ -228,6 +231,7 @@ pub async fn delete(tx: &mut Tx, platform: &Platform, user: UserId, id: Uuid) ->
     let row: Option<(String,)> =
         fetch_optional!(tx, (String,), "DELETE FROM passkeys WHERE id = $1 AND user_id = $2 RETURNING name", id, user)?;
     let Some((name,)) = row else { return Ok(false) };
+    remembered::forget_all(tx, platform, user).await?;
     audit::record(tx, platform, "factor.passkey_removed", Some(user), None, json!({"name": name})).await?;
     notices::tell_of(tx, platform, user, Notice::PasskeyRemoved, Some(&name)).await?;
     Ok(true)

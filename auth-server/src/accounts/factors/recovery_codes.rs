@@ -6,6 +6,8 @@ use shared::db::{Conn, DbError, Tx};
 use shared::ids::UserId;
 use shared::{Platform, audit, execute, fetch_one};
 
+use crate::sessions::remembered;
+
 /// How many are made.
 pub const COUNT: usize = 10;
 
@@ -32,6 +34,7 @@ pub async fn make(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result<V
         )?;
         codes.push(format!("{}-{}-{}", &code[..4], &code[4..8], &code[8..]));
     }
+    remembered::forget_all(tx, platform, user_id).await?;
     audit::record(tx, platform, "factor.recovery_codes_made", Some(user_id), None, json!({})).await?;
     Ok(codes)
 }

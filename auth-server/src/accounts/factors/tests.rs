@@ -12,7 +12,7 @@ use crate::accounts::signin::{SignInError, authenticate, authenticate_alone, set
 use crate::accounts::testing::{HERE, PASSWORD, count, each_state, person, session_of};
 
 /// An account with an app; returns what was typed into the app.
-async fn with_app(state: &AppState, email: &str) -> (UserId, String) {
+pub(super) async fn with_app(state: &AppState, email: &str) -> (UserId, String) {
     let user = person(state, email).await;
     let platform = &state.platform;
     let setup = Setup::new(platform);
@@ -31,7 +31,7 @@ async fn tried(state: &AppState, user: UserId, code: &str) -> bool {
     right
 }
 
-async fn codes_of(state: &AppState, user: UserId) -> Vec<String> {
+pub(super) async fn codes_of(state: &AppState, user: UserId) -> Vec<String> {
     let mut tx = state.platform.db.begin().await.unwrap();
     let codes = recovery_codes::make(&mut tx, &state.platform, user).await.unwrap();
     tx.commit().await.unwrap();

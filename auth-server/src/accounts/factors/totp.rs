@@ -13,6 +13,7 @@ use totp_rs::{Algorithm, Builder, Secret, Totp};
 use zeroize::Zeroizing;
 
 use crate::accounts::notices;
+use crate::sessions::remembered;
 
 /// Digits of a code.
 pub const DIGITS: usize = 6;
@@ -88,6 +89,7 @@ impl Setup {
             platform.clock.now()
         )?;
         if made == 1 {
+            remembered::forget_all(tx, platform, user).await?;
             audit::record(tx, platform, "factor.totp_added", Some(user), None, json!({})).await?;
             notices::tell_of(tx, platform, user, Notice::TotpAdded, None).await?;
         }
@@ -154,6 +156,7 @@ pub async fn remove(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result
     let removed = execute!(tx, "DELETE FROM totp_secrets WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM recovery_codes WHERE user_id = $1", user_id)?;
     if removed == 1 {
+        remembered::forget_all(tx, platform, user_id).await?;
         audit::record(tx, platform, "factor.totp_removed", Some(user_id), None, json!({})).await?;
         notices::tell_of(tx, platform, user_id, Notice::TotpRemoved, None).await?;
     }

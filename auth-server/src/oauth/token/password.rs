@@ -3,6 +3,7 @@
 //! are refused as if the password were wrong: there is no place here to show it.
 
 use crate::accounts::signin::{self, SignInError};
+use crate::accounts::terms;
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::grants::GrantDetails;
 use crate::protocol::token_request::{Granted, TokenRequest, requested_scope};
@@ -28,6 +29,14 @@ pub async fn issue(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthErr
             }
             SignInError::Db(error) => error.into(),
         })?;
+
+    // Said to who knew the password, and to nobody else.
+    if terms::are_wanted(state, user.id).await? {
+        let home = platform.config.auth.public_url.as_str();
+        return Err(OAuthError::invalid_grant(format!(
+            "the terms are newer than those that the person agreed to: have them sign in once at {home}, where they are asked"
+        )));
+    }
 
     let details = GrantDetails {
         scope,

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use shared::db::DbError;
 use shared::email::Email;
 use shared::fetch_optional;
-use shared::ids::{EmailChangeId, PendingSignupId, RecoveryId, UserId};
+use shared::ids::{EmailChangeId, MailedCodeId, PendingSignupId, RecoveryId, UpstreamProofId, UserId};
 use shared::outbox::{Job, Notice, SecurityNotice, Side};
 use shared::referrals::code::ReferralCode;
 use shared::referrals::store::active_of;
@@ -14,7 +14,7 @@ use shared::users;
 
 use super::letter::{Letter, Occasion};
 use super::{MailError, name};
-use crate::accounts::{email_change, recovery, verification};
+use crate::accounts::{email_change, factors, recovery, upstream, verification};
 use crate::locales::Locale;
 use crate::outside::worker::{Finding, Outcome};
 use crate::outside::{Outside, unsubscribe};
@@ -46,6 +46,10 @@ impl Outside {
                 (self.confirm_email_change(*email_change_id, *side).await?, locale)
             }
             Job::SecurityNotice(notice) => (self.security_notice(notice).await?, &notice.locale),
+            Job::MailCode { mailed_code_id, locale } => (self.mail_code(*mailed_code_id).await?, locale),
+            Job::ProveUpstreamAddress { upstream_proof_id, locale } => {
+                (self.prove_upstream_address(*upstream_proof_id).await?, locale)
+            }
             Job::CheckEmail { .. } | Job::Enrich { .. } | Job::BackchannelLogout { .. } => {
                 return Ok(Outcome::Done(Finding::Nothing));
             }
@@ -129,6 +133,49 @@ impl Outside {
         Ok(Some(Prepared { to, occasion, link }))
     }
 
+    async fn mail_code(&self, id: MailedCodeId) -> Result<Option<Prepared>, DbError> {
+        let platform = &self.platform;
+        let mut tx = platform.db.begin().await?;
+        let Some((to, code)) = factors::mailed::mint(&mut tx, platform, id).await? else { return Ok(None) };
+        tx.commit().await?;
+        let Ok(to) = Email::parse(&to) else { return Ok(None) };
+        let minutes = factors::unfinished::LIFETIME.num_minutes().unsigned_abs();
+        // Of use in the browser that waits, and nowhere else.
+        let link = self.url("/login/second-factor?with=mail");
+        Ok(Some(Prepared { to, occasion: Occasion::SecondFactor { code, minutes }, link }))
+    }
+
+    async fn prove_upstream_address(&self, id: UpstreamProofId) -> Result<Option<Prepared>, DbError> {
+        let platform = &self.platform;
+        let mut tx = platform.db.begin().await?;
+        let Some((to, code, attempt)) = upstream::mint_proof(&mut tx, platform, id).await? else { return Ok(None) };
+        tx.commit().await?;
+        let Ok(to) = Email::parse(&to) else { return Ok(None) };
+        let link = self.url(&format!("/login/continue?attempt={attempt}"));
+        Ok(Some(Prepared { to, occasion: Occasion::ProveAddress { code, hours: 1 }, link }))
+    }
+
+    /// The ways to sign in that a new password left as they were, in words.
+    pub(crate) async fn kept_factors(&self, user: UserId, locale: Locale) -> Result<String, DbError> {
+        let mut conn = self.platform.db.read().await?;
+        let mut words = vec![];
+        let passkeys = factors::passkeys::all_of(&mut conn, user).await?.len();
+        if passkeys > 0 {
+            words.push(locale.text_with("kept-passkeys", [("n", passkeys.into())]));
+        }
+        if factors::totp::is_set_up(&mut conn, user).await? {
+            words.push(locale.text("kept-app"));
+            let codes = factors::recovery_codes::left(&mut conn, user).await?;
+            words.push(locale.text_with("kept-codes", [("n", codes.into())]));
+        }
+        let config = &self.platform.config;
+        for way in upstream::of_user(&mut conn, user).await? {
+            // By the operator's name for it; one that is not configured any more opens nothing.
+            words.extend(config.upstream.iter().find(|u| u.issuer == way.issuer).map(|u| u.name.clone()));
+        }
+        Ok(if words.is_empty() { locale.text("kept-nothing") } else { words.join(", ") })
+    }
+
     async fn confirm_email_change(&self, id: EmailChangeId, side: Side) -> Result<Option<Prepared>, DbError> {
         let platform = &self.platform;
         let mut tx = platform.db.begin().await?;
@@ -163,10 +210,16 @@ impl Outside {
             Notice::PasswordChanged => "/forgot-password",
             Notice::DeletionPlanned => "/login",
             Notice::AccountDeleted => "/",
-            Notice::NewDevice => "/account/sessions",
+            Notice::NewDevice | Notice::MailedCodeUsed => "/account/sessions",
             _ => "/account/security",
         };
-        let detail = notice.detail.as_deref().and_then(name::presentable);
+        let detail = match notice.what {
+            Notice::PasswordReset => {
+                let locale = Locale::from_tag(&notice.locale).unwrap_or_default();
+                Some(self.kept_factors(notice.user_id, locale).await?)
+            }
+            _ => notice.detail.as_deref().and_then(name::presentable),
+        };
         let occasion = Occasion::Security { what: notice.what, at: notice.at, detail };
         Ok(Some(Prepared { to, occasion, link: self.url(path) }))
     }

@@ -25,12 +25,16 @@ pub enum Occasion {
     /// A member's code for a friend. `name` has passed [`super::name::presentable`]; `code` is absent when only the
     /// link is to carry it.
     Invitation { name: Option<String>, code: Option<String>, expires_at: DateTime<Utc>, unsubscribe: String },
-    /// Something was done to the account. `detail` has passed [`super::name::presentable`].
+    /// Something was done to the account. `detail` has passed [`super::name::presentable`], or is ours.
     Security { what: Notice, at: DateTime<Utc>, detail: Option<String> },
     /// A forgotten password.
     ResetPassword { code: String, minutes: u64 },
     /// One of the two addresses of a change is to confirm it.
     EmailChange { side: Side, code: String, hours: u64 },
+    /// A code in place of the app's.
+    SecondFactor { code: String, minutes: u64 },
+    /// A code that proves the address of who comes from another provider.
+    ProveAddress { code: String, hours: u64 },
 }
 
 impl Occasion {
@@ -44,6 +48,8 @@ impl Occasion {
             Self::ResetPassword { .. } => "mail-reset-password".into(),
             Self::EmailChange { side: Side::Old, .. } => "mail-email-change-old".into(),
             Self::EmailChange { side: Side::New, .. } => "mail-email-change-new".into(),
+            Self::SecondFactor { .. } => "mail-second-factor".into(),
+            Self::ProveAddress { .. } => "mail-prove-address".into(),
             Self::Security { what, .. } => format!("mail-notice-{}", what.name()),
         }
     }
@@ -103,9 +109,12 @@ impl Letter {
             let mut values = vec![site()];
             values.extend(name.map(|name| ("name", FluentValue::from(name))));
             match occasion {
-                Occasion::ResetPassword { minutes, .. } => values.push(("minutes", FluentValue::from(*minutes))),
+                Occasion::ResetPassword { minutes, .. } | Occasion::SecondFactor { minutes, .. } => {
+                    values.push(("minutes", FluentValue::from(*minutes)));
+                }
                 Occasion::VerifyEmail { hours }
                 | Occasion::ConfirmSignup { hours }
+                | Occasion::ProveAddress { hours, .. }
                 | Occasion::EmailChange { hours, .. } => {
                     values.push(("hours", FluentValue::from(*hours)));
                 }
@@ -125,11 +134,13 @@ impl Letter {
                 (code.clone(), Some(Unsubscribe { why, label, link: unsubscribe.clone() }))
             }
             Occasion::ResetPassword { code, .. } | Occasion::EmailChange { code, .. } => (Some(code.clone()), None),
+            Occasion::SecondFactor { code, .. } | Occasion::ProveAddress { code, .. } => (Some(code.clone()), None),
             _ => (None, None),
         };
         let mut intro = say("intro", true);
-        if let Occasion::Security { detail: Some(detail), .. } = occasion {
-            let detail = locale.text_with("mail-notice-detail", [("detail", FluentValue::from(detail.as_str()))]);
+        if let Occasion::Security { detail: Some(detail), what, .. } = occasion {
+            let words = if *what == Notice::PasswordReset { "mail-notice-kept" } else { "mail-notice-detail" };
+            let detail = locale.text_with(words, [("detail", FluentValue::from(detail.as_str()))]);
             intro = format!("{intro} {detail}");
         }
         Self {
@@ -251,6 +262,8 @@ mod tests {
         ];
         occasions.extend(notices);
         occasions.push(Occasion::ResetPassword { code: "7K3M-9QXZ".into(), minutes: 30 });
+        occasions.push(Occasion::SecondFactor { code: "7K3M-9QXZ".into(), minutes: 10 });
+        occasions.push(Occasion::ProveAddress { code: "7K3M-9QXZ".into(), hours: 1 });
         for side in [Side::Old, Side::New] {
             occasions.push(Occasion::EmailChange { side, code: "7K3M-9QXZ".into(), hours: 24 });
         }

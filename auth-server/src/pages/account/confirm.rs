@@ -23,10 +23,10 @@ use crate::pages::layout::{Page, see_other};
 use crate::pages::login::Through;
 use crate::pages::passkey::{self, Answer};
 use crate::pages::second_factor::code_field;
-use crate::pages::signing_in::{Proof, Shown, conclude, finish};
+use crate::pages::signing_in::{Proof, Second, Shown, conclude_with, finish};
 use crate::pages::texts::Texts;
 use crate::protocol::authorization::{Loaded, Pending, lacks_second_factor, load};
-use crate::sessions::{ACR_MFA, ACR_PASSWORD, AMR_CODE, AMR_MFA, AMR_PASSWORD};
+use crate::sessions::{ACR_PASSWORD, AMR_PASSWORD, with_code};
 
 #[derive(Template)]
 #[template(path = "pages/account/confirm.html")]
@@ -224,13 +224,10 @@ async fn by_code(
     if !right {
         return Err(SignInError::Refused);
     }
-    let mut amr: Vec<&str> = account.signed_in.amr.iter().map(String::as_str).collect();
-    for method in [AMR_CODE, AMR_MFA] {
-        if !amr.contains(&method) {
-            amr.push(method);
-        }
-    }
-    conclude(state, &account.page, session, (user, ACR_MFA, &amr), Proof::Code(user), &sent.through.onward()).await
+    let (acr, amr) = with_code(account.signed_in.amr.iter().map(String::as_str));
+    let (proof, second) = (Proof::Code(user), Second::Code { remember: false });
+    let onward = sent.through.onward();
+    conclude_with(state, &account.page, session, (user, acr, &amr), (proof, second), &onward).await
 }
 
 async fn by_password(

@@ -42,6 +42,9 @@ fn sheet(account: &Account, asked: bool) -> Sheet {
 }
 
 pub async fn show(State(state): State<AppState>, account: Account) -> Response {
+    if let Err(response) = account.wholly(&state, Section::Profile).await {
+        return response;
+    }
     match phc_of(&state.platform, account.user.id).await {
         Ok(phc) => sheet(&account, phc.is_some()).show_in(&account.page, StatusCode::OK, Section::Profile),
         Err(error) => error::database(&account.page, &error),

@@ -48,6 +48,9 @@ async fn asked(state: &AppState, account: &Account) -> Result<bool, Response> {
 }
 
 pub async fn show(State(state): State<AppState>, account: Account) -> Response {
+    if let Err(response) = account.wholly(&state, Section::Profile).await {
+        return response;
+    }
     match asked(&state, &account).await {
         Ok(asked) => {
             sheet(&account, &state, asked, String::new()).show_in(&account.page, StatusCode::OK, Section::Profile)
@@ -104,7 +107,7 @@ pub async fn submit(
 }
 
 /// Where it goes on after keeping: to a path of ours that the sign-in was for.
-fn local(onward: &str) -> &str {
+pub fn local(onward: &str) -> &str {
     let ours = onward.starts_with('/')
         && !onward.starts_with("//")
         && onward.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');

@@ -65,6 +65,9 @@ fn sheet(account: &Account, waiting: Option<&EmailChange>, asked: bool, email: S
 }
 
 pub async fn show(State(state): State<AppState>, account: Account) -> Response {
+    if let Err(response) = account.wholly(&state, Section::Profile).await {
+        return response;
+    }
     match read(&state, &account).await {
         Ok((waiting, asked)) => sheet(&account, waiting.as_ref(), asked, String::new()).show_in(
             &account.page,
@@ -159,7 +162,11 @@ async fn type_code(state: &AppState, session: &Session, account: &Account, mut a
     match email_change::confirm_by_code(state, &account.signed_in, code).await {
         Ok(Confirmed::Waiting) => see_other(PATH),
         Ok(Confirmed::Changed) => match sessions::rotate(session, state, &account.signed_in).await {
-            Ok(()) => done("change-done-title", "change-done-text", StatusCode::OK),
+            Ok(()) => {
+                let mut response = done("change-done-title", "change-done-text", StatusCode::OK);
+                page.remember(&mut response, &page.known().with(&state.platform, account.user.id));
+                response
+            }
             Err(error) => error::database(page, &error),
         },
         Err(ChangeError::WrongCode) => {

@@ -36,8 +36,11 @@ use super::login::Through;
 use super::sheet::{Sheet, after};
 use super::texts::Texts;
 use crate::AppState;
+use crate::accounts::factors::showed_all;
 use crate::accounts::password::PasswordFailure;
 use crate::sessions::{SignedIn, current};
+
+pub use delete::local;
 
 /// How long after signing in what is sensitive may be changed without showing anew who one is.
 const RECENT: TimeDelta = TimeDelta::minutes(10);
@@ -179,10 +182,20 @@ impl Account {
     /// Did the person show within the last minutes who they are? Asked before anything sensitive is shown or changed:
     /// whoever finds a browser open must not take the account over. When not, the answer is the way to show it, which
     /// comes back to `section`.
-    #[expect(clippy::result_large_err, reason = "the response is what is answered")]
-    pub fn recently(&self, state: &AppState, section: Section) -> Result<(), Response> {
+    pub async fn recently(&self, state: &AppState, section: Section) -> Result<(), Response> {
         let since = state.platform.clock.now() - self.signed_in.auth_time;
-        if since <= RECENT { Ok(()) } else { Err(see_other(&section.confirm())) }
+        if since <= RECENT { self.wholly(state, section).await } else { Err(see_other(&section.confirm())) }
+    }
+
+    /// Did the person show in this session all that signing in wants? A remembered device and a mailed code let in, and
+    /// are not enough here: whoever has the password and either must not take the account over.
+    pub async fn wholly(&self, state: &AppState, section: Section) -> Result<(), Response> {
+        let showed = async { showed_all(&mut state.platform.db.read().await?, &self.signed_in).await };
+        match showed.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(see_other(&section.confirm())),
+            Err(error) => Err(error::database(&self.page, &error)),
+        }
     }
 }
 
@@ -260,6 +273,7 @@ fn refused(account: &Account, mut sheet: Sheet, section: Section, why: PasswordF
         }
         // There is no password to ask for: a fresh sign-in stands in for it.
         PasswordFailure::SignInAgain => return see_other(&format!("/login?request={}", Section::Overview.word())),
+        PasswordFailure::SecondFactor => return see_other(&section.confirm()),
         PasswordFailure::Limited(limited) => {
             sheet.alert = Some(t.get("verify-limited"));
             (StatusCode::TOO_MANY_REQUESTS, Some(limited.retry_after))

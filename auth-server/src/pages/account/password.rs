@@ -41,6 +41,9 @@ async fn has_password(account: &Account, state: &AppState) -> Result<bool, Respo
 }
 
 pub async fn show(State(state): State<AppState>, account: Account) -> Response {
+    if let Err(response) = account.wholly(&state, Section::Security).await {
+        return response;
+    }
     match has_password(&account, &state).await {
         Ok(asked) => sheet(&account, asked).show_in(&account.page, StatusCode::OK, Section::Security),
         Err(response) => response,

@@ -127,8 +127,7 @@ async fn show(State(state): State<AppState>, account: Account) -> Response {
 }
 
 /// A form of this page, by who is signed in and signed in a moment ago. `Err` is the answer to any other.
-#[expect(clippy::result_large_err, reason = "the response is what is answered")]
-fn checked<T>(
+async fn checked<T>(
     state: &AppState,
     account: &mut Account,
     sent: Result<Form<T>, FormRejection>,
@@ -137,7 +136,7 @@ fn checked<T>(
     let Ok(Form(sent)) = sent else { return Err(error::malformed(&account.page)) };
     account.page.at(HERE, &[]);
     account.page.check_form(csrf(&sent), Some(&account.signed_in))?;
-    account.recently(state, Section::Security)?;
+    account.recently(state, Section::Security).await?;
     Ok(sent)
 }
 
@@ -150,7 +149,7 @@ async fn begin_passkey(
     if account.page.check_form(&csrf, Some(&account.signed_in)).is_err() {
         return StatusCode::FORBIDDEN.into_response();
     }
-    if account.recently(&state, Section::Security).is_err() {
+    if account.recently(&state, Section::Security).await.is_err() {
         let onward = Section::Security.confirm();
         return (StatusCode::UNAUTHORIZED, Json(json!({ "onward": onward }))).into_response();
     }
@@ -174,7 +173,7 @@ async fn add_passkey(
     mut account: Account,
     sent: Result<Form<NewPasskey>, FormRejection>,
 ) -> Response {
-    let sent = match checked(&state, &mut account, sent, |sent| &sent.csrf) {
+    let sent = match checked(&state, &mut account, sent, |sent| &sent.csrf).await {
         Ok(sent) => sent,
         Err(response) => return response,
     };
@@ -209,7 +208,7 @@ async fn change_passkey(
     Path(id): Path<String>,
     sent: Result<Form<Change>, FormRejection>,
 ) -> Response {
-    let sent = match checked(&state, &mut account, sent, |sent| &sent.csrf) {
+    let sent = match checked(&state, &mut account, sent, |sent| &sent.csrf).await {
         Ok(sent) => sent,
         Err(response) => return response,
     };
@@ -254,7 +253,7 @@ async fn set_up(
     mut account: Account,
     sent: Result<Form<Bare>, FormRejection>,
 ) -> Response {
-    if let Err(response) = checked(&state, &mut account, sent, |sent| &sent.csrf) {
+    if let Err(response) = checked(&state, &mut account, sent, |sent| &sent.csrf).await {
         return response;
     }
     set_up_page(&state, &account, &Setup::new(&state.platform), None)
@@ -308,7 +307,7 @@ async fn confirm(
     mut account: Account,
     sent: Result<Form<FirstCode>, FormRejection>,
 ) -> Response {
-    let sent = match checked(&state, &mut account, sent, |sent| &sent.csrf) {
+    let sent = match checked(&state, &mut account, sent, |sent| &sent.csrf).await {
         Ok(sent) => sent,
         Err(response) => return response,
     };
@@ -336,7 +335,11 @@ async fn confirm(
         Ok(Made::Codes(codes))
     };
     match made.await {
-        Ok(Made::Codes(codes)) => codes_page(&account, codes, true),
+        Ok(Made::Codes(codes)) => {
+            let mut response = codes_page(&account, codes, true);
+            account.page.remember(&mut response, &account.page.known().with(platform, user));
+            response
+        }
         Ok(Made::Wrong) => set_up_page(&state, &account, &setup, Some("factor-code-wrong")),
         Ok(Made::Already) => see_other(HERE),
         Err(error) => error::database(&account.page, &error),
@@ -360,7 +363,7 @@ async fn remove(
     mut account: Account,
     sent: Result<Form<Bare>, FormRejection>,
 ) -> Response {
-    if let Err(response) = checked(&state, &mut account, sent, |sent| &sent.csrf) {
+    if let Err(response) = checked(&state, &mut account, sent, |sent| &sent.csrf).await {
         return response;
     }
     let done = async {
@@ -379,7 +382,7 @@ async fn make_codes(
     mut account: Account,
     sent: Result<Form<Bare>, FormRejection>,
 ) -> Response {
-    if let Err(response) = checked(&state, &mut account, sent, |sent| &sent.csrf) {
+    if let Err(response) = checked(&state, &mut account, sent, |sent| &sent.csrf).await {
         return response;
     }
     let user = account.user.id;

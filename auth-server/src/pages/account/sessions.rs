@@ -7,13 +7,16 @@ use axum::extract::rejection::FormRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use shared::db::DbError;
 use shared::ids::SessionId;
+use uuid::Uuid;
 
 use super::{Account, Done, Section};
 use crate::pages::error;
 use crate::pages::layout::{Page, see_other};
 use crate::pages::texts::Texts;
-use crate::sessions::devices::{Device, end_one, end_others, of_person};
+use crate::sessions::devices::{Browser, Device, end_one, end_others, of_person};
+use crate::sessions::remembered::{self, Remembered};
 
 #[derive(Template)]
 #[template(path = "pages/account/sessions.html")]
@@ -25,12 +28,18 @@ struct SessionsPage<'a> {
     notice: Option<String>,
     this: Option<Device>,
     others: Vec<Device>,
+    /// Devices that ask for no second factor.
+    remembered: Vec<Remembered>,
 }
 
 impl SessionsPage<'_> {
     /// `Firefox, Linux`, as far as it is known.
     fn name(&self, device: &Device) -> String {
-        match (device.browser.name, device.browser.system) {
+        self.called(&device.browser)
+    }
+
+    fn called(&self, browser: &Browser) -> String {
+        match (browser.name, browser.system) {
             (Some(name), Some(system)) => format!("{name}, {system}"),
             (Some(one), None) | (None, Some(one)) => one.to_owned(),
             (None, None) => self.t.get("sessions-unknown"),
@@ -49,6 +58,7 @@ fn means(amr: &str) -> &'static str {
     match amr {
         "pwd" => "sessions-by-password",
         "otp" => "sessions-by-code",
+        "mca" => "sessions-by-mailed-code",
         "hwk" | "swk" | "pop" | "user" => "sessions-by-passkey",
         "mfa" => "sessions-by-two",
         "fed" => "sessions-by-provider",
@@ -56,14 +66,26 @@ fn means(amr: &str) -> &'static str {
     }
 }
 
-const DONE: &[(&str, &str)] = &[("one", "sessions-done-one"), ("others", "sessions-done-others")];
+const DONE: &[(&str, &str)] = &[
+    ("one", "sessions-done-one"),
+    ("others", "sessions-done-others"),
+    ("device", "remembered-done-one"),
+    ("devices", "remembered-done-all"),
+];
 
 pub async fn show(account: Account, Query(done): Query<Done>) -> Response {
     let (page, signed_in) = (&account.page, &account.signed_in);
     let platform = &page.state().platform;
-    let read = async { of_person(&mut platform.db.read().await?, signed_in.user_id, platform.clock.now()).await };
-    let devices = match read.await {
-        Ok(devices) => devices,
+    let read = async {
+        let mut conn = platform.db.read().await?;
+        let devices = of_person(&mut conn, signed_in.user_id, platform.clock.now()).await?;
+        Ok::<_, DbError>((
+            devices,
+            remembered::all_of(&mut conn, platform, page.remembered(), signed_in.user_id).await?,
+        ))
+    };
+    let (devices, remembered) = match read.await {
+        Ok(read) => read,
         Err(error) => return error::database(page, &error),
     };
     let (mut this, others): (Vec<_>, Vec<_>) = devices.into_iter().partition(|device| device.sid == signed_in.sid);
@@ -76,6 +98,7 @@ pub async fn show(account: Account, Query(done): Query<Done>) -> Response {
         notice: done.notice(t, DONE),
         this: this.pop(),
         others,
+        remembered,
     };
     page.render(StatusCode::OK, &shown)
 }
@@ -87,12 +110,15 @@ pub struct End {
     /// The session to end; `others` for all but this one.
     #[serde(default)]
     session: String,
+    /// The device that is to ask for a second factor again; `all` for each.
+    #[serde(default)]
+    device: String,
 }
 
 pub async fn submit(mut account: Account, sent: Result<Form<End>, FormRejection>) -> Response {
     account.page.at("/account/sessions", &[]);
     let (page, signed_in) = (&account.page, &account.signed_in);
-    let Ok(Form(End { csrf, session })) = sent else { return error::malformed(page) };
+    let Ok(Form(End { csrf, session, device })) = sent else { return error::malformed(page) };
     if let Err(response) = page.check_form(&csrf, Some(signed_in)) {
         return response;
     }
@@ -103,7 +129,12 @@ pub async fn submit(mut account: Account, sent: Result<Form<End>, FormRejection>
         if !account.hold(&mut tx, state).await? {
             return Ok(None);
         }
-        let done = if session == "others" {
+        let done = if device == "all" {
+            remembered::forget_all(&mut tx, platform, signed_in.user_id).await?;
+            Some("devices")
+        } else if let Ok(id) = device.parse::<Uuid>() {
+            remembered::forget(&mut tx, platform, signed_in.user_id, id).await?.then_some("device")
+        } else if session == "others" {
             end_others(&mut tx, platform, signed_in.user_id, signed_in.sid).await?;
             Some("others")
         } else {
@@ -120,7 +151,12 @@ pub async fn submit(mut account: Account, sent: Result<Form<End>, FormRejection>
     match end.await {
         Ok(Some(done)) => {
             state.outside.wake();
-            see_other(&format!("/account/sessions?done={done}"))
+            let mut response = see_other(&format!("/account/sessions?done={done}"));
+            if done == "others" {
+                // Browsers know the account no more; but for this one.
+                page.remember(&mut response, &page.known().with(platform, signed_in.user_id));
+            }
+            response
         }
         // Somebody else's, made up, or over already.
         Ok(None) => error::absent(page),

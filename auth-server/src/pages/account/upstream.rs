@@ -98,6 +98,9 @@ pub async fn submit(
     if state.platform.clock.now() - account.signed_in.auth_time > RECENT {
         return see_other(&format!("/login?request={UPSTREAM_WORD}"));
     }
+    if let Err(response) = account.wholly(&state, Section::Security).await {
+        return response;
+    }
     if let Some(provider) = state.upstreams.get(&add) {
         let back = UPSTREAM_PATH.to_owned();
         let purpose = Purpose { adding: Some(&account.signed_in), anew: false };

@@ -6,7 +6,7 @@ use super::*;
 use crate::accounts::factors::totp::code_at;
 
 /// Signs in, sets the app up, and returns what was typed into it and the recovery codes.
-async fn set_up(state: &AppState, browser: &mut Browser, email: &str) -> (String, Vec<String>) {
+pub(super) async fn set_up(state: &AppState, browser: &mut Browser, email: &str) -> (String, Vec<String>) {
     assert_eq!(browser.sign_in(email).await.location(), "/");
     let csrf = browser.get("/account/security").await.hidden("csrf");
     let page = browser.post("/account/security/app", &[("csrf", &csrf)]).await;
@@ -32,11 +32,11 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     text.split(from).nth(1).expect(from).split(to).next().unwrap()
 }
 
-async fn is_signed_in(browser: &mut Browser) -> bool {
+pub(super) async fn is_signed_in(browser: &mut Browser) -> bool {
     browser.get("/account/security").await.status == 200
 }
 
-async fn enter(browser: &mut Browser, code: &str, with: &str) -> Answer {
+pub(super) async fn enter(browser: &mut Browser, code: &str, with: &str) -> Answer {
     let csrf = browser.get("/login/second-factor").await.hidden("csrf");
     browser.post("/login/second-factor", &[("csrf", &csrf), ("code", code), ("with", with)]).await
 }

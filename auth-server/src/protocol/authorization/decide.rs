@@ -10,9 +10,10 @@ use shared::ids::AuthorizationRequestId;
 use sqlx::types::Json;
 
 use super::ValidatedRequest;
-use super::next::{consent_of, signed_in_enough};
+use super::next::{Ask, consent_of, signed_in_enough};
 use super::pending::{Pending, check_standing, consume, persist};
 use super::response::Delivery;
+use crate::accounts::terms;
 use crate::clients::Client;
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::grants::{self, CodeRequest, Codes, GrantDetails, Parts};
@@ -30,6 +31,10 @@ pub async fn allow(state: &AppState, pending: Pending, signed_in: &SignedIn) -> 
     // The page can be opened by hand, past the sign-in that was asked for.
     if !signed_in_enough(request, signed_in, Some(pending.created_at), platform.clock.now()) {
         return Ok(sign_in_page(pending.id));
+    }
+    // And past the terms.
+    if terms::are_wanted(state, signed_in.user_id).await? {
+        return Ok(Delivery::Redirect(format!("{}?request={}", Ask::Terms.page(), pending.id)));
     }
     let Some(mut tx) = begin(state, signed_in).await? else {
         return signed_out(state, client, request, Some(&pending)).await;

@@ -23,7 +23,7 @@ use crate::sessions::{SignedIn, satisfied};
 pub use arrival::{Channel, take_up};
 pub use decide::{allow, deny, issue, refuse};
 pub use next::{Ask, Next, lacks_second_factor, next};
-pub use pending::{Loaded, Pending, choose, continue_url, gone, insert, load, persist};
+pub use pending::{Loaded, Pending, choose, continue_url, gone, insert, load, persist, request_in};
 pub use response::{Delivery, redirect, with_query};
 pub use validate::{Refusal, validate};
 
@@ -111,6 +111,12 @@ impl ValidatedRequest {
     /// May nobody be asked anything (OpenID Connect Core §3.1.2.1)?
     pub fn is_silent(&self) -> bool {
         self.prompts("none")
+    }
+
+    /// Does it ask for a better sign-in than one of this kind?
+    pub fn wants_better_than(&self, acr: &str) -> bool {
+        let essential = self.acr.as_deref().unwrap_or_default();
+        [essential, &self.acr_values].iter().any(|asked| !asked.is_empty() && satisfied(asked, acr).is_none())
     }
 
     /// Where the answer goes.

@@ -11,9 +11,10 @@ use sqlx::types::Json;
 use url::Url;
 
 use super::ValidatedRequest;
+use crate::accounts::terms;
 use crate::clients::{Client, OFFLINE_ACCESS, is_loopback};
 use crate::protocol::error::{Code, OAuthError};
-use crate::sessions::{ACR_MFA, SignedIn, satisfied};
+use crate::sessions::{SignedIn, satisfied, with_code};
 use crate::state::AppState;
 
 /// What becomes of a request next.
@@ -35,6 +36,8 @@ pub enum Ask {
     Consent,
     /// Consent was given, and must be confirmed: whoever asks may be somebody else than the one it was given to.
     Confirm,
+    /// The terms are newer than those that they agreed to.
+    Terms,
 }
 
 impl Ask {
@@ -44,6 +47,7 @@ impl Ask {
             Self::SignIn => "/login",
             Self::SignUp => "/signup",
             Self::Consent | Self::Confirm => "/consent",
+            Self::Terms => "/terms",
         }
     }
 
@@ -57,6 +61,7 @@ impl Ask {
             Self::Confirm => {
                 (Code::InteractionRequired, "anybody could pose as this client: the person must confirm their consent")
             }
+            Self::Terms => (Code::InteractionRequired, "the person must agree to terms that are new first"),
         };
         OAuthError::new(code, reason)
     }
@@ -104,7 +109,8 @@ pub fn lacks_second_factor(
     since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> bool {
-    let with_it = SignedIn { acr: ACR_MFA.to_owned(), ..signed_in.clone() };
+    let (acr, _) = with_code(signed_in.amr.iter().map(String::as_str));
+    let with_it = SignedIn { acr: acr.to_owned(), ..signed_in.clone() };
     let enough = |signed_in| signed_in_enough(request, signed_in, Some(since), now);
     !enough(signed_in) && enough(&with_it)
 }
@@ -128,6 +134,9 @@ pub async fn next<'s>(
     let Some(signed_in) = signed_in.filter(|s| signed_in_enough(request, s, since, state.platform.clock.now())) else {
         return Ok(Next::Ask(if request.prompts("create") { Ask::SignUp } else { Ask::SignIn }));
     };
+    if terms::are_wanted(state, signed_in.user_id).await? {
+        return Ok(Next::Ask(Ask::Terms));
+    }
     if request.prompts("consent") {
         return Ok(Next::Ask(Ask::Consent));
     }

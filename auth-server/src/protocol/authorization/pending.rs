@@ -77,7 +77,14 @@ pub(super) async fn check_standing(
 
 /// Where a person goes on after signing in or up.
 pub fn continue_url(id: AuthorizationRequestId) -> String {
-    format!("/oauth/authorize/continue?request={id}")
+    format!("{CONTINUE}{id}")
+}
+
+const CONTINUE: &str = "/oauth/authorize/continue?request=";
+
+/// The request that such a path goes on with.
+pub fn request_in(path: &str) -> Option<AuthorizationRequestId> {
+    path.strip_prefix(CONTINUE)?.parse().ok()
 }
 
 /// Keeps a validated request.
