@@ -15,12 +15,14 @@ use tower_sessions::Session;
 use super::error;
 use super::field::Field;
 use super::layout::{Page, see_other};
+use super::samples::Samples;
 use super::signing_in::{Proof, SECOND_FACTOR, conclude, presented_key, set_key};
 use super::texts::Texts;
 use crate::AppState;
 use crate::accounts::factors::unfinished::{ATTEMPTS, Unfinished};
 use crate::accounts::factors::{count_try, unfinished, use_code};
 use crate::accounts::signin::{self, SignInError};
+use crate::protocol::authorization::{Loaded, continued, load};
 use crate::sessions::{ACR_MFA, AMR_CODE, AMR_MFA};
 
 #[derive(Template)]
@@ -64,6 +66,15 @@ fn shown<'a>(page: &'a Page, begun: &Unfinished, recovery: bool) -> SecondFactor
     }
 }
 
+/// As the client would like it that the sign-in is for. Where that can't be read, the page serves all the same.
+async fn suit(state: &AppState, page: &mut Page, begun: &Unfinished) {
+    if let Some(id) = continued(&begun.onward)
+        && let Ok(Loaded::Live(pending)) = load(state, id).await
+    {
+        page.suit(&pending);
+    }
+}
+
 #[derive(Deserialize)]
 pub struct Variant {
     /// `recovery` for the code that stands in for the app.
@@ -73,14 +84,17 @@ pub struct Variant {
 
 pub async fn show(
     State(state): State<AppState>,
-    page: Page,
+    mut page: Page,
     headers: HeaderMap,
     Query(Variant { with }): Query<Variant>,
 ) -> Response {
     let Some(key) = presented_key(&state, &headers) else { return see_other("/login") };
     let found = async { unfinished::look(&mut state.platform.db.read().await?, &state.platform, &key).await };
     match found.await {
-        Ok(Some(begun)) => page.render(StatusCode::OK, &shown(&page, &begun, with == "recovery")),
+        Ok(Some(begun)) => {
+            suit(&state, &mut page, &begun).await;
+            page.render(StatusCode::OK, &shown(&page, &begun, with == "recovery"))
+        }
         Ok(None) => see_other("/login"),
         Err(error) => error::database(&page, &error),
     }
@@ -122,6 +136,7 @@ pub async fn submit(
             response
         }
         Ok(Judged::Wrong(begun)) => {
+            suit(&state, &mut page, &begun).await;
             let mut again = shown(&page, &begun, recovery);
             if begun.attempts >= ATTEMPTS {
                 again.alert = Some(page.t().get("factor-over"));
@@ -133,6 +148,7 @@ pub async fn submit(
             page.render(StatusCode::UNPROCESSABLE_ENTITY, &again)
         }
         Ok(Judged::Limited(begun, limited)) => {
+            suit(&state, &mut page, &begun).await;
             let mut again = shown(&page, &begun, recovery);
             again.alert = Some(page.t().get("factor-limited"));
             let mut response = page.render(StatusCode::TOO_MANY_REQUESTS, &again);
@@ -188,4 +204,23 @@ async fn sign_in(
     let mut amr: Vec<&str> = begun.amr.iter().map(String::as_str).collect();
     amr.extend([AMR_CODE, AMR_MFA]);
     conclude(state, page, session, (begun.user_id, ACR_MFA, &amr), proof, &begun.onward).await
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let begun = Unfinished {
+        user_id: shared::ids::UserId(uuid::Uuid::nil()),
+        amr: vec![],
+        phc_digest: None,
+        onward: "/".into(),
+        attempts: 0,
+    };
+    into.page("second-factor", || shown(page, &begun, false));
+    into.page("second-factor-recovery", || shown(page, &begun, true));
+    into.page("second-factor-over", || {
+        let mut shown = shown(page, &begun, false);
+        shown.alert = Some(page.t().get("factor-over"));
+        shown.code = None;
+        shown
+    });
 }

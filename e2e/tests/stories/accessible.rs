@@ -6,10 +6,15 @@ use std::path::{Path, PathBuf};
 
 use auth_server::accounts::verification::mint_link;
 use auth_server::outside::unsubscribe;
+use auth_server::samples::{Sample, Stage};
+use axum::Router;
+use axum::routing::get;
 use serde_json::json;
+use shared::config::load_from;
 use shared::email::Email;
 use shared::execute;
 use shared::ids::UserId;
+use tokio::net::TcpListener;
 use url::Url;
 use xtask::clients;
 
@@ -118,23 +123,8 @@ impl Walk<'_> {
     }
 
     async fn check(&mut self, name: &str, url: &Url) {
-        let script = "
-            const done = arguments[arguments.length - 1];
-            const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
-            axe.run(document, { runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'] }).then(
-                (found) => done(found.violations.flatMap((v) =>
-                    v.nodes.map((n) => v.id + ': ' + n.html + ' ' + n.failureSummary))),
-                (error) => done(['axe: ' + error]),
-            );";
-        let found = self.browser.client.execute_async(script, vec![]).await.unwrap();
-        let found = found.as_array().unwrap_or_else(|| panic!("axe answers {found}"));
-        self.faults.extend(found.iter().map(|fault| format!("{:?} {name} ({url}): {fault}", self.look)));
-        // Nobody has to scroll sideways (WCAG 1.4.10).
-        let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        let wide = self.browser.client.execute(wide, vec![]).await.unwrap().as_i64().unwrap_or_default();
-        if wide > 0 {
-            self.faults.push(format!("{:?} {name} ({url}) is {wide} pixels too wide", self.look));
-        }
+        let faults = faults_of(self.browser).await;
+        self.faults.extend(faults.iter().map(|fault| format!("{:?} {name} ({url}) {fault}", self.look)));
     }
 
     /// Sends the form as it stands, past what the browser itself would check.
@@ -222,6 +212,38 @@ impl Walk<'_> {
     }
 }
 
+/// What axe-core finds wrong with the page that is open.
+async fn faults_of(browser: &Browser) -> Vec<String> {
+    let script = "
+        const done = arguments[arguments.length - 1];
+        const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
+        axe.run(document, { runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'] }).then(
+            (found) => done(found.violations.flatMap((v) =>
+                v.nodes.map((n) => v.id + ': ' + n.html + ' ' + n.failureSummary))),
+            (error) => done(['axe: ' + error]),
+        );";
+    let found = browser.client.execute_async(script, vec![]).await.unwrap();
+    let found = found.as_array().unwrap_or_else(|| panic!("axe answers {found}"));
+    let mut faults: Vec<String> = found.iter().map(|fault| fault.to_string()).collect();
+    // Nobody has to scroll sideways (WCAG 1.4.10).
+    let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+    let wide = browser.client.execute(wide, vec![]).await.unwrap().as_i64().unwrap_or_default();
+    if wide > 0 {
+        faults.push(format!("is {wide} pixels too wide"));
+    }
+    faults
+}
+
+/// A browser with axe-core in every page: there before the page begins, since a policy that allows no script but ours does
+/// not stop what a tester brings.
+async fn tester(driver: &Driver, store: Store) -> Browser {
+    let folder = fetched(clients::javascript).await.folder;
+    let axe = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).expect("npm fetched it");
+    let browser = Browser::open_trusting(driver, store, None).await;
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": axe })).await;
+    browser
+}
+
 /// Somebody with a bit of a past.
 struct Ann {
     email: String,
@@ -275,13 +297,9 @@ async fn ann(world: &World) -> Ann {
 }
 
 async fn no_page_keeps_anybody_out(world: World) {
-    let folder = fetched(clients::javascript).await.folder;
-    let axe = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).expect("npm fetched it");
     let (ann, app) = (ann(&world).await, world.app().await);
     let driver = Driver::start().await;
-    let browser = Browser::open_trusting(&driver, world.scratch.store, None).await;
-    // There before the page begins: a policy that allows no script but ours does not stop what a tester brings.
-    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": axe })).await;
+    let browser = tester(&driver, world.scratch.store).await;
     // The store makes no page look otherwise: on the second, one look will do.
     let looks = if world.scratch.store == Store::Embedded { &LOOKS[..] } else { &LOOKS[3..] };
     let task = Task::Check;
@@ -305,6 +323,84 @@ async fn no_page_keeps_anybody_out(world: World) {
 }
 on_both_stores!(no_page_keeps_anybody_out);
 
+/// A strong colour, a long name in another script, a logo.
+const BRAND: [(&str, &str); 3] = [
+    ("BRAND__NAME", "Объединённая кофейня «Фиалка»"),
+    ("BRAND__ACCENT_LIGHT", "#6d28d9"),
+    ("BRAND__LOGO_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/brand/violet.svg")),
+];
+
+/// What a server in that brand shows with made-up data, at an address of its own. The walk above does not come to all of
+/// it: requests that took too long, answers that are posted, sign-outs with frames, a device's questions.
+async fn made_up_pages() -> (String, Vec<Sample>) {
+    let settings = BRAND.map(|(key, value)| (format!("REFERRIS__{key}"), value.to_owned()));
+    let stage = Stage::set(&load_from(None, settings).expect("a brand")).await.expect("a stage");
+    let pages: Vec<Sample> = stage.samples().into_iter().filter(|sample| sample.folder == "pages").collect();
+    let mut router = Router::new();
+    for (path, content) in stage.assets() {
+        let kind = match path.rsplit('.').next() {
+            Some("css") => "text/css",
+            Some("js") => "text/javascript",
+            _ => "image/svg+xml",
+        };
+        router = router.route(&path, get(async move || ([("content-type", kind)], content)));
+    }
+    for page in &pages {
+        let html = page.rendered.clone().expect("it is rendered");
+        // The page that posts itself stays.
+        let policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:";
+        let headers = [("content-type", "text/html; charset=utf-8"), ("content-security-policy", policy)];
+        router = router.route(&format!("/{}", page.path()), get(async move || (headers, html)));
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, pages)
+}
+
+/// On no store: made-up pages come from none.
+#[tokio::test(flavor = "multi_thread")]
+async fn made_up_pages_in_a_strong_brand_keep_nobody_out_either() {
+    let (url, pages) = made_up_pages().await;
+    let driver = Driver::start().await;
+    let browser = tester(&driver, Store::Embedded).await;
+    let mut faults = vec![];
+    for look in [LOOKS[1], LOOKS[2]] {
+        browser.looks(look).await;
+        for page in pages.iter().filter(|page| page.locale.tag() == look.language) {
+            browser.goto(&format!("{url}/{}", page.path())).await;
+            let found = faults_of(&browser).await;
+            faults.extend(found.iter().map(|fault| format!("{look:?} {} {fault}", page.path())));
+        }
+    }
+    browser.client.close().await.unwrap();
+    assert!(pages.len() > 100, "both languages of every page: {}", pages.len());
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Those that the walk does not come to, and the first that anybody sees, in the brand's colours.
+const PAINTED_IN_A_BRAND: &[&str] =
+    &["login", "consent", "account-referrals", "device-decide", "signed-out-apps", "error-expired"];
+
+async fn paint_a_brand(browser: &Browser, folder: &Path) {
+    let (url, pages) = made_up_pages().await;
+    for look in [
+        Look { language: "ru", theme: "light", screen: "desktop" },
+        Look { language: "ru", theme: "dark", screen: "desktop" },
+        Look { language: "ru", theme: "light", screen: "phone" },
+        Look { language: "ru", theme: "dark", screen: "phone" },
+    ] {
+        browser.looks(look).await;
+        for page in pages.iter().filter(|page| page.locale.tag() == look.language) {
+            if PAINTED_IN_A_BRAND.contains(&page.name.as_str()) {
+                browser.goto(&format!("{url}/{}", page.path())).await;
+                let file = folder.join(format!("brand-{}-{}-{}.webp", page.name, look.theme, look.screen));
+                std::fs::write(file, browser.picture(look, page.name.starts_with("account")).await).unwrap();
+            }
+        }
+    }
+}
+
 /// `docs/gallery`, or where REFERRIS_GALLERY says: `cargo test -p e2e --test stories -- --ignored the_gallery_is_painted`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it writes docs/gallery"]
@@ -323,5 +419,6 @@ async fn the_gallery_is_painted() {
             Walk { world: &world, browser: &browser, look, task: &task, walked, faults }.goes(&ann, &app).await;
         }
     }
+    paint_a_brand(&browser, &folder).await;
     browser.client.close().await.unwrap();
 }

@@ -336,6 +336,7 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
         wrong("accounts.terms_version", "must be a short name, such as 2026-01-31".into());
     }
     upstreams(config, &mut wrong);
+    super::brand::contradictions(config, &mut wrong);
     if config.passwords.min_length < 8 {
         wrong("passwords.min_length", "at least 8 (NIST SP 800-63B §3.1.1.2)".into());
     }

@@ -80,6 +80,11 @@ pub fn continue_url(id: AuthorizationRequestId) -> String {
     format!("/oauth/authorize/continue?request={id}")
 }
 
+/// The request that such a path goes on with.
+pub fn continued(path: &str) -> Option<AuthorizationRequestId> {
+    path.strip_prefix("/oauth/authorize/continue?request=")?.parse().ok()
+}
+
 /// Keeps a validated request.
 pub async fn persist(state: &AppState, client: Arc<Client>, request: ValidatedRequest) -> Result<Pending, DbError> {
     let platform = &state.platform;
