@@ -308,7 +308,7 @@ mod tests {
         for line in [
             "To: Ann@example.com",
             "Auto-Submitted: auto-generated",
-            "List-Unsubscribe: <https://id.example.com/unsubscribe?token=abc>",
+            "List-Unsubscribe: <https://id.example.com/unsubscribe?token=c2FtcGxl>",
             "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
             "Message-ID: <00000000-0000-0000-0000-000000000000@id.example.com>",
             "Date: Fri, 15 Jan 2027 08:00:00 +0000",
