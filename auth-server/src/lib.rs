@@ -13,6 +13,7 @@ pub mod pages;
 pub mod passwords;
 mod printable;
 pub mod protocol;
+pub mod samples;
 pub mod sessions;
 pub mod state;
 pub mod sweeper;

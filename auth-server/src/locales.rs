@@ -2,6 +2,7 @@
 //! into the binary.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use fluent_templates::fluent_bundle::FluentValue;
@@ -14,6 +15,21 @@ fluent_templates::static_loader! {
         // Isolation marks around what is filled in would end up in subjects, links and copied text.
         customise: |bundle| bundle.set_use_isolating(false),
     };
+}
+
+thread_local! {
+    static MISSED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// What `f` gives, and the texts that it asked for on this thread which are not there in their language, or were given
+/// too few values.
+pub fn missed<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
+    MISSED.set(Some(vec![]));
+    let given = f();
+    let mut missed = MISSED.take().unwrap_or_default();
+    missed.sort();
+    missed.dedup();
+    (given, missed)
 }
 
 /// A language we have texts in.
@@ -44,6 +60,7 @@ impl Locale {
 
     /// The text `id`.
     pub fn text(self, id: &str) -> String {
+        self.note(id, None);
         LOCALES.lookup(&self.language(), id)
     }
 
@@ -56,7 +73,20 @@ impl Locale {
     pub fn text_with<'a>(self, id: &str, values: impl IntoIterator<Item = (&'static str, FluentValue<'a>)>) -> String {
         let values: HashMap<Cow<'static, str>, FluentValue<'a>> =
             values.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
+        self.note(id, Some(&values));
         LOCALES.lookup_with_args(&self.language(), id, &values)
+    }
+
+    /// Where somebody watches, a text that is not there is noted. What people are shown instead is another language's, or
+    /// none: they must not see an error.
+    fn note(self, id: &str, values: Option<&HashMap<Cow<'static, str>, FluentValue<'_>>>) {
+        MISSED.with_borrow_mut(|missed| {
+            if let Some(missed) = missed
+                && LOCALES.lookup_single_language(&self.language(), id, values).is_err()
+            {
+                missed.push(format!("{id} ({})", self.tag()));
+            }
+        });
     }
 
     fn language(self) -> LanguageIdentifier {
@@ -70,6 +100,18 @@ impl Locale {
 #[cfg(test)]
 mod tests {
     use super::Locale;
+
+    #[test]
+    fn a_text_that_is_not_there_or_lacks_a_value_is_noted_while_somebody_watches() {
+        let (_, missed) = super::missed(|| {
+            Locale::En.text("skip");
+            Locale::Ru.text("no-such-text");
+            Locale::En.text("login-for");
+            Locale::En.text_with("login-for", [("client", "App".into())])
+        });
+        assert_eq!(missed, ["login-for (en)", "no-such-text (ru)"]);
+        assert_eq!(super::missed(|| ()).1, Vec::<String>::new());
+    }
 
     #[test]
     fn a_tag_is_read_by_its_primary_language() {

@@ -12,6 +12,7 @@ use crate::clients::Clients;
 use crate::clients::keys::ClientKeys;
 use crate::keys::KeyRing;
 use crate::outside::Outside;
+use crate::pages::look::Brand;
 use crate::passwords::Passwords;
 use crate::upstream::Upstreams;
 
@@ -27,6 +28,8 @@ pub struct Inner {
     pub clients: Clients,
     pub client_keys: ClientKeys,
     pub outside: Outside,
+    /// How the pages look.
+    pub brand: Brand,
     /// Other providers that people sign in with.
     pub upstreams: Upstreams,
     /// For the proofs of clients' keys (RFC 9449 §8).
@@ -46,8 +49,8 @@ impl AppState {
     /// Loads the signing keys (made on first start) and starts the password workers.
     ///
     /// # Errors
-    /// When the database is out of reach, the signing keys do not open with this master key, or the settings of mail
-    /// or the authorities of clients' certificates are not usable.
+    /// When the database is out of reach, the signing keys do not open with this master key, or the settings of mail,
+    /// the logo or the authorities of clients' certificates are not usable.
     pub async fn new(platform: Platform) -> anyhow::Result<Self> {
         let keys = KeyRing::open(&platform).await?;
         let passwords = Passwords::new(&platform);
@@ -58,6 +61,7 @@ impl AppState {
             Some(file) => Some(ClientAuthorities::load(file).map_err(|e| anyhow!("auth.client_ca_file: {e}"))?),
             None => None,
         };
+        let brand = Brand::new(&platform.config)?;
         let upstreams = Upstreams::new(&platform)?;
         let nonces = Nonces::new(&platform.master_key);
         Ok(Self(Arc::new(Inner {
@@ -68,6 +72,7 @@ impl AppState {
             clients,
             client_keys,
             outside,
+            brand,
             upstreams,
             client_authorities,
         })))

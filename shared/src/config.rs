@@ -4,6 +4,7 @@
 //!
 //! Every mistake is reported at once, with the key, the reason and what to do.
 
+mod brand;
 mod check;
 mod keys;
 mod tls;

@@ -2,6 +2,7 @@
 //! problem documents, configuration, mail hand-over and telemetry. Nothing here knows about OAuth endpoints or pages.
 
 pub mod audit;
+pub mod brand;
 pub mod cache;
 pub mod clock;
 pub mod config;

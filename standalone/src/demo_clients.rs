@@ -20,7 +20,8 @@ pub async fn register(platform: &Platform) -> Result<DemoClient> {
     let clients = [
         // The demo app, a coffee house: a third party, so consent is asked.
         client("demo-app", "Kopi", &["authorization_code", "refresh_token"], PEOPLE, "client_secret_basic")
-            .redirect(format!("{}/callback", config.demo_url())),
+            .redirect(format!("{}/callback", config.demo_url()))
+            .accent("#b3261a"),
         // One of our own, on the command line: people type their password into it.
         client(
             "demo-cli",
@@ -83,6 +84,12 @@ fn client(id: &str, name: &str, grants: &[&str], scopes: &[&str], auth_method: &
 impl Demo {
     fn first_party(mut self) -> Self {
         self.0.first_party = true;
+        self
+    }
+
+    /// The pages take its colour where people sign in for it.
+    fn accent(mut self, colour: &str) -> Self {
+        self.0.metadata.brand_accent_light = colour.parse().ok();
         self
     }
 

@@ -53,9 +53,10 @@ for (const input of document.querySelectorAll("input[data-copy]")) {
   input.after(button);
 }
 
-// Once every app has heard of the sign-out, it goes on; without a script, and for those that do not answer, the page
-// itself goes on after a few seconds.
+// Once every app has heard of the sign-out, or has not answered for a few seconds, it goes on. Without a script the page
+// waits for who reads it (WCAG 2.2.1), and does not say otherwise.
 for (const onward of document.querySelectorAll("a[data-onward]")) {
+  document.querySelector("[data-soon]")?.removeAttribute("hidden");
   const frames = [...document.querySelectorAll(".frames iframe")];
   // A frame may have finished before this script began: give those a moment.
   const heard = frames.map((frame) => new Promise((done) => frame.addEventListener("load", done, { once: true })));

@@ -1,4 +1,4 @@
-//! `auth-server client create | list | rotate-secret | delete | initial-access-token …`.
+//! `auth-server client create | list | rotate-secret | brand | delete | initial-access-token …`.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,13 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 use shared::Platform;
+use shared::brand::{Colour, Theme};
 use shared::ids::ClientId;
 use shared::jose::json::{Bounds, parse_object};
 
 use super::answer;
 use super::initial_access_token::{self, InitialAccessTokenCommand};
-use crate::clients::{self, Client, ClientMetadata, NewClient, Origin, Profile, SubjectType, Unknown};
+use crate::clients::{self, Client, ClientMetadata, Looks, NewClient, Origin, Profile, SubjectType, Unknown};
 
 #[derive(Subcommand)]
 pub enum ClientCommand {
@@ -23,6 +24,13 @@ pub enum ClientCommand {
     RotateSecret {
         /// The client's id.
         client_id: String,
+    },
+    /// Say how the hosted pages look in a client's flow: all of it anew. Without options they look as everywhere.
+    Brand {
+        /// The client's id.
+        client_id: String,
+        #[command(flatten)]
+        looks: LooksArgs,
     },
     /// Delete a client with everything it was granted.
     Delete {
@@ -98,10 +106,46 @@ pub struct Create {
     /// What it is told people are: their account id, or an id that no other client is told.
     #[arg(long, value_enum)]
     subject_type: Option<SubjectTypeName>,
+    #[command(flatten)]
+    looks: LooksArgs,
     /// Any other metadata by the names of RFC 7591 §2, as JSON, or @FILE with JSON in it. What an option says as well is
     /// as the option says.
     #[arg(long, value_name = "JSON|@FILE")]
     metadata: Option<String>,
+}
+
+// How the pages look where people sign in for a client, or allow it something. Metadata of its own can't say so.
+#[derive(Args, Clone, Copy)]
+pub struct LooksArgs {
+    /// The colour of buttons and links on light pages, as #rrggbb. It must have a contrast of 4.5:1 there. Default: made
+    /// from the other one.
+    #[arg(long = "brand-accent-light", value_name = "COLOUR")]
+    accent_light: Option<Colour>,
+    /// The same on dark pages.
+    #[arg(long = "brand-accent-dark", value_name = "COLOUR")]
+    accent_dark: Option<Colour>,
+    /// Light or dark. Default: as brand.theme of the configuration.
+    #[arg(long = "brand-theme", value_enum)]
+    theme: Option<ThemeName>,
+}
+
+impl LooksArgs {
+    fn read(self) -> Looks {
+        let theme = self.theme.map(|theme| match theme {
+            ThemeName::System => Theme::System,
+            ThemeName::Light => Theme::Light,
+            ThemeName::Dark => Theme::Dark,
+        });
+        Looks { accent_light: self.accent_light, accent_dark: self.accent_dark, theme }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ThemeName {
+    /// As the person's system is.
+    System,
+    Light,
+    Dark,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -188,6 +232,10 @@ impl Create {
             Some(SubjectTypeName::Pairwise) => metadata.subject_type = SubjectType::Pairwise,
             None => {}
         }
+        let looks = self.looks.read();
+        metadata.brand_accent_light = looks.accent_light.or(metadata.brand_accent_light);
+        metadata.brand_accent_dark = looks.accent_dark.or(metadata.brand_accent_dark);
+        metadata.brand_theme = looks.theme.or(metadata.brand_theme);
         metadata.require_pushed_authorization_requests |= self.require_par;
         metadata.dpop_bound_access_tokens |= self.dpop;
         if let Some(ProfileName::Fapi2) = self.profile {
@@ -267,6 +315,16 @@ pub async fn run(platform: &Platform, command: ClientCommand, json: bool) -> any
                     "client_secret: {}\n\nThe old one has stopped working. This one is not shown again.",
                     secret.reveal()
                 ),
+            );
+        }
+        ClientCommand::Brand { client_id, looks } => {
+            if !clients::restyle(platform, &ClientId(client_id.clone()), looks.read()).await? {
+                bail!("there is no client {client_id}; `auth-server client list` names them");
+            }
+            answer(
+                json,
+                &json!({ "client_id": client_id, "branded": true }),
+                &format!("The pages look so in the flow of {client_id} within a second."),
             );
         }
         ClientCommand::Delete { client_id } => {

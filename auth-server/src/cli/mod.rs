@@ -1,8 +1,9 @@
-//! The command line: `auth-server serve | migrate | config check | client … | grant …`, each with `--json`.
+//! The command line: `auth-server serve | migrate | config check | client … | grant … | templates check`, each with `--json`.
 
 mod client;
 mod grant;
 mod initial_access_token;
+mod templates;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -55,6 +56,9 @@ enum Command {
     /// See and revoke what people granted to clients, also while the services run.
     #[command(subcommand)]
     Grant(grant::GrantCommand),
+    /// Look at the pages and the mails without serving anybody.
+    #[command(subcommand)]
+    Templates(templates::TemplatesCommand),
     /// Ask a running server on this machine whether it is ready (for container health checks).
     Healthcheck,
 }
@@ -121,6 +125,10 @@ async fn run(command: Command, config: Config, json: bool) -> anyhow::Result<()>
             telemetry::init(&quiet(&config))?;
             let platform = Platform::open(Arc::new(config)).await?;
             grant::run(&platform, command, json).await
+        }
+        Command::Templates(command) => {
+            telemetry::init(&quiet(&config))?;
+            templates::run(&config, command, json).await
         }
         Command::Healthcheck => {
             process::healthcheck(config.auth.listen, config.auth_tls().is_some()).await?;

@@ -2,8 +2,10 @@
 //! and told back.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
+use shared::brand::Theme;
 
 use super::check::Fault;
 use super::{Client, ClientMetadata, SubjectType};
@@ -107,6 +109,16 @@ pub fn parse(members: &Map<String, Value>, base: ClientMetadata, unknown: Unknow
     each!(flag: require_auth_time require_signed_request_object require_pushed_authorization_requests
         dpop_bound_access_tokens tls_client_certificate_bound_access_tokens backchannel_logout_session_required
         frontchannel_logout_session_required);
+    // How our pages look is not for strangers to say: what they send of it is metadata that nobody knows.
+    if unknown == Unknown::Refuse {
+        m.brand_accent_light = reader.parsed("brand_accent_light")?.or(m.brand_accent_light);
+        m.brand_accent_dark = reader.parsed("brand_accent_dark")?.or(m.brand_accent_dark);
+        if let Some(theme) = reader.word("brand_theme")? {
+            let known = Theme::ALL.into_iter().find(|known| known.name() == theme);
+            let reason = "brand_theme must be system, light or dark";
+            m.brand_theme = Some(known.ok_or_else(|| Fault::new("brand_theme", reason))?);
+        }
+    }
     if unknown == Unknown::Refuse
         && let Some(name) = reader.unknown()
     {
@@ -181,6 +193,12 @@ impl<'m> Reader<'m> {
 
     fn url(&mut self, name: &'static str) -> Result<Option<String>, Fault> {
         self.text(name, URL)
+    }
+
+    /// A word with a form of its own.
+    fn parsed<T: FromStr<Err = String>>(&mut self, name: &'static str) -> Result<Option<T>, Fault> {
+        let parse = |text: String| text.parse().map_err(|reason| Fault::new(name, format!("{name}: {reason}")));
+        self.word(name)?.map(parse).transpose()
     }
 
     fn words(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Fault> {
@@ -263,6 +281,19 @@ mod tests {
         assert_eq!(read(members.clone()).unwrap().metadata.redirect_uris, ["https://a.example/"]);
         let refused = parse(members.as_object().unwrap(), ClientMetadata::default(), Unknown::Refuse).unwrap_err();
         assert!(refused.reason.contains("colour"), "{refused}");
+    }
+
+    #[test]
+    fn how_our_pages_look_is_read_on_the_command_line_and_from_no_stranger() {
+        let members = json!({ "brand_accent_light": "#b3261a", "brand_accent_dark": "#ff8a7a", "brand_theme": "dark" });
+        assert_eq!(read(members.clone()).unwrap().metadata, ClientMetadata::default());
+        let own = |members: &Value| parse(members.as_object().unwrap(), ClientMetadata::default(), Unknown::Refuse);
+        let metadata = own(&members).unwrap().metadata;
+        assert!(metadata.has_style() && metadata.brand_theme == Some(Theme::Dark), "{metadata:?}");
+        assert_eq!(ClientMetadata::default().styled_as(&metadata), metadata);
+        for (member, value) in [("brand_accent_light", "red"), ("brand_accent_dark", "#12"), ("brand_theme", "pink")] {
+            assert_eq!(own(&json!({ member: value })).unwrap_err().member, member);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::brand::{Colour, Style, Theme};
 
 use crate::keys::Algorithm;
 
@@ -172,6 +173,14 @@ pub struct ClientMetadata {
     pub software_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub software_version: Option<String>,
+
+    // How the pages look in its flow: ours, and for the operator alone to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brand_accent_light: Option<Colour>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brand_accent_dark: Option<Colour>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brand_theme: Option<Theme>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
@@ -226,6 +235,9 @@ impl Default for ClientMetadata {
             contacts: vec![],
             software_id: None,
             software_version: None,
+            brand_accent_light: None,
+            brand_accent_dark: None,
+            brand_theme: None,
         }
     }
 }
@@ -234,5 +246,29 @@ impl ClientMetadata {
     /// Does its way of authenticating need a shared secret?
     pub fn has_secret(&self) -> bool {
         self.token_endpoint_auth_method.starts_with("client_secret_")
+    }
+
+    /// Did the operator say how the pages look in its flow?
+    pub fn has_style(&self) -> bool {
+        self.brand_accent_light.is_some() || self.brand_accent_dark.is_some() || self.brand_theme.is_some()
+    }
+
+    /// As far as it was said.
+    pub fn style(&self) -> Style {
+        Style {
+            accent_light: self.brand_accent_light,
+            accent_dark: self.brand_accent_dark,
+            theme: self.brand_theme.unwrap_or_default(),
+        }
+    }
+
+    /// As the operator said of `other`, and not as it says itself.
+    pub fn styled_as(self, other: &Self) -> Self {
+        Self {
+            brand_accent_light: other.brand_accent_light,
+            brand_accent_dark: other.brand_accent_dark,
+            brand_theme: other.brand_theme,
+            ..self
+        }
     }
 }

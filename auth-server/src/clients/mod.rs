@@ -17,6 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use moka::future::Cache;
 use oxide_auth::primitives::scope::Scope;
 use serde_json::json;
+use shared::brand::{Colour, Style, Theme};
 use shared::db::{Conn, DbError, Tx};
 use shared::http::ClientIp;
 use shared::ids::{ClientId, GrantId};
@@ -102,6 +103,20 @@ impl Client {
         let host = named.or_else(first).and_then(|uri| uri.host_str().map(str::to_owned));
         // The client's own id is a sector of one.
         Some(host.unwrap_or_else(|| self.client_id.0.clone()))
+    }
+
+    /// How the pages look in its flow, where the operator said so; what is left open is as in `usual`.
+    pub fn style_over(&self, usual: Style) -> Option<Style> {
+        // Nobody vouches for what a document says, and it is the client's to change.
+        if self.origin == Origin::Document || !self.metadata.has_style() {
+            return None;
+        }
+        let mut style = self.metadata.style();
+        if style.accent_light.is_none() && style.accent_dark.is_none() {
+            (style.accent_light, style.accent_dark) = (usual.accent_light, usual.accent_dark);
+        }
+        style.theme = self.metadata.brand_theme.unwrap_or(usual.theme);
+        Some(style)
     }
 
     /// Is it held to FAPI 2.0?
@@ -540,6 +555,52 @@ pub async fn rotate_secret(platform: &Platform, id: &ClientId) -> Result<Option<
             record(&mut tx, platform, "client.secret_rotated", id, By::Operator).await?;
             tx.commit().await?;
             return Ok(Some(secret));
+        }
+    }
+}
+
+/// What the operator says of a client's looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looks {
+    pub accent_light: Option<Colour>,
+    pub accent_dark: Option<Colour>,
+    pub theme: Option<Theme>,
+}
+
+/// Says how the pages look in a client's flow, all of it anew. `false` when there is no such client.
+///
+/// # Errors
+/// [`ClientError::Invalid`] when it could not be read, or is a client's that is known by its document: that is read anew,
+/// and nobody vouches for it.
+pub async fn restyle(platform: &Platform, id: &ClientId, looks: Looks) -> Result<bool, ClientError> {
+    loop {
+        let mut tx = platform.db.begin().await?;
+        let Some(client) = by_id(&mut tx, id).await? else { return Ok(false) };
+        if client.origin == Origin::Document {
+            let reason = "a client that is known by its document has our looks: nobody vouches for it";
+            return Err(Fault::new("client_id", reason).into());
+        }
+        let metadata = ClientMetadata {
+            brand_accent_light: looks.accent_light,
+            brand_accent_dark: looks.accent_dark,
+            brand_theme: looks.theme,
+            ..client.metadata
+        };
+        check::brand_check(&metadata)?;
+        let changed = execute!(
+            &mut tx,
+            "UPDATE clients SET metadata = $2, updated_at = $3, revision = revision + 1 \
+             WHERE client_id = $1 AND revision = $4",
+            id,
+            Json(&metadata),
+            platform.clock.now(),
+            client.revision
+        )?;
+        // The client changed itself meanwhile: look again.
+        if changed == 1 {
+            record(&mut tx, platform, "client.changed", id, By::Operator).await?;
+            tx.commit().await?;
+            return Ok(true);
         }
     }
 }

@@ -4,8 +4,10 @@
 use askama::Template;
 use shared::users::User;
 
+use super::consent::message_of;
 use super::layout::Page;
 use super::place::place;
+use super::samples::{self, Samples};
 use super::texts::Texts;
 use crate::clients::{Client, Origin};
 use crate::sessions::SignedIn;
@@ -77,5 +79,29 @@ impl<'a> Asks<'a> {
             email: user.email,
             question,
         }
+    }
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    for (name, origin) in [("asks", Origin::Operator), ("asks-stranger", Origin::Document)] {
+        let client = samples::client(origin);
+        into.part(name, || Asks::new(page, &client, samples::user(), &samples::signed_in(), question(page)));
+    }
+    let ours = Client { first_party: true, ..samples::client(Origin::Operator) };
+    into.part("asks-ours", || Asks::new(page, &ours, samples::user(), &samples::signed_in(), question(page)));
+}
+
+/// What an app might ask.
+pub fn question(page: &Page) -> Question<'static> {
+    let t = page.t();
+    Question {
+        redirect_uri: Some("https://app.example/callback"),
+        user_code: None,
+        asked: ["openid", "email"].map(|scope| t.get(&message_of(scope))).to_vec(),
+        action: "/consent",
+        carried: ("request", "sample".into()),
+        other_link: "/choose-account".into(),
+        hint: t.get("consent-password"),
     }
 }

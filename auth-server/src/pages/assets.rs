@@ -1,21 +1,34 @@
-//! Style sheet, script and icon, from the binary. Their names carry a hash of what is in them, so browsers may keep
-//! them for good.
+//! Style sheet, scripts and icon from the binary, the operator's logo, and the colours of a brand. Their names carry a hash
+//! of what is in them, so browsers may keep them for good.
 
 use std::sync::LazyLock;
 
-use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use shared::http::{accepts_gzip, gzip};
+
+use super::look;
+use crate::AppState;
+
+const SVG: &str = "image/svg+xml";
+
+/// A picture may be opened by itself, and then an SVG is a document of our origin: it can do nothing there.
+const PICTURE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
 
 /// A file, with the path it is served at.
+#[derive(Clone)]
 pub struct Asset {
     pub path: String,
-    media_type: &'static str,
-    content: &'static str,
+    pub media_type: &'static str,
+    content: Bytes,
+    /// Where that is shorter.
+    packed: Option<Bytes>,
 }
 
-/// The files there are.
+/// The files that are always there.
 pub struct Assets {
     pub css: Asset,
     pub script: Asset,
@@ -26,40 +39,84 @@ pub struct Assets {
     pub passkeys: Asset,
 }
 
-pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
-    css: asset("site", "css", "text/css; charset=utf-8", include_str!("../../../templates/static/site.css")),
-    script: asset("site", "js", "text/javascript; charset=utf-8", include_str!("../../../templates/static/site.js")),
-    strength: asset(
-        "strength",
-        "js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../../templates/static/strength.js"),
-    ),
-    icon: asset("icon", "svg", "image/svg+xml", include_str!("../../../templates/static/icon.svg")),
-    passkeys: asset(
-        "passkeys",
-        "js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../../templates/static/passkeys.js"),
-    ),
+pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
+    macro_rules! built_in {
+        ($stem:literal, $extension:literal, $media_type:expr) => {{
+            let content = include_bytes!(concat!("../../../templates/static/", $stem, ".", $extension));
+            Asset::new($stem, $extension, $media_type, Bytes::from_static(content))
+        }};
+    }
+    const SCRIPT: &str = "text/javascript; charset=utf-8";
+    Assets {
+        css: built_in!("site", "css", "text/css; charset=utf-8"),
+        script: built_in!("site", "js", SCRIPT),
+        strength: built_in!("strength", "js", SCRIPT),
+        icon: built_in!("icon", "svg", SVG),
+        passkeys: built_in!("passkeys", "js", SCRIPT),
+    }
 });
 
-fn asset(stem: &str, extension: &str, media_type: &'static str, content: &'static str) -> Asset {
-    let digest = Sha256::digest(content.as_bytes());
-    let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    Asset { path: format!("/assets/{stem}-{hash}.{extension}"), media_type, content }
+impl Assets {
+    fn all(&self) -> [&Asset; 5] {
+        let Self { css, script, strength, icon, passkeys } = self;
+        [css, script, strength, icon, passkeys]
+    }
+}
+
+impl Asset {
+    pub fn new(stem: &str, extension: &str, media_type: &'static str, content: Bytes) -> Self {
+        let path = format!("/assets/{stem}-{}.{extension}", hash(&content));
+        let packed = Bytes::from(gzip(&content));
+        let packed = (packed.len() < content.len()).then_some(packed);
+        Self { path, media_type, content, packed }
+    }
+
+    fn send(&self, headers: &HeaderMap) -> Response {
+        let packed = self.packed.as_ref().filter(|_| accepts_gzip(headers));
+        let mut response = packed.unwrap_or(&self.content).clone().into_response();
+        let sent = response.headers_mut();
+        sent.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+        if packed.is_some() {
+            sent.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        sent.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        if self.media_type.starts_with("image/") {
+            sent.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PICTURE_POLICY));
+        }
+        keep(response)
+    }
+}
+
+/// What a file is known by.
+pub fn hash(content: &[u8]) -> String {
+    Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn keep(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// `GET /assets/{name}`.
-pub async fn serve(Path(name): Path<String>) -> Response {
-    let Assets { css, script, strength, icon, passkeys } = &*ASSETS;
-    let all = [css, script, strength, icon, passkeys];
-    match all.into_iter().find(|asset| asset.path["/assets/".len()..] == name) {
-        Some(asset) => (
-            [(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")],
-            asset.content,
-        )
-            .into_response(),
+pub async fn serve(State(state): State<AppState>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let mut all = ASSETS.all().into_iter().chain(state.brand.logo());
+    if let Some(asset) = all.find(|asset| asset.path["/assets/".len()..] == name) {
+        return asset.send(&headers);
+    }
+    match look::stylesheet(&name) {
+        Some(css) => keep(([(header::CONTENT_TYPE, "text/css; charset=utf-8")], css).into_response()),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// Every file by its path, as it is sent to who unpacks nothing: to look at pages without a server.
+pub fn files(state: &AppState) -> Vec<(String, Bytes)> {
+    let all = ASSETS.all().into_iter().chain(state.brand.logo());
+    let mut files: Vec<_> = all.map(|asset| (asset.path.clone(), asset.content.clone())).collect();
+    if let Some(path) = &state.brand.look().stylesheet {
+        files.extend(look::stylesheet(&path["/assets/".len()..]).map(|css| (path.to_string(), css.into())));
+    }
+    files
 }

@@ -17,6 +17,7 @@ use tower_sessions::Session;
 use super::error;
 use super::layout::{Page, see_other};
 use super::login::Through;
+use super::samples::Samples;
 use super::texts::Texts;
 use crate::AppState;
 use crate::protocol::authorization::choose;
@@ -174,4 +175,24 @@ async fn go_on(state: &AppState, mut page: Page, through: &Through, signed_in: &
         Err(response) => return response,
     }
     see_other(&through.onward())
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let account = |name: Option<&str>, current: bool| Account {
+        id: UserId(uuid::Uuid::nil()),
+        name: name.map(str::to_owned),
+        email: Email::masked("ann@example.com"),
+        current,
+        link: "/login?account=sample".into(),
+    };
+    into.page("choose-account", || ChoosePage {
+        page,
+        t: page.t(),
+        csrf: page.csrf_token(None),
+        request: Some("sample".into()),
+        client: Some("Bookshelf".into()),
+        accounts: vec![account(Some("Ann Lee"), true), account(None, false)],
+        other_link: "/login?account=other".into(),
+    });
 }

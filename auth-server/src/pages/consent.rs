@@ -10,13 +10,15 @@ use serde::Deserialize;
 use shared::users;
 use tower_sessions::Session;
 
-use super::asks::{Asks, Question};
+use super::asks::{Asks, Question, question};
 use super::form_post::deliver;
 use super::layout::{Page, see_other};
 use super::login::Through;
+use super::samples::{self, Samples};
 use super::texts::Texts;
 use super::{consent_details, error};
 use crate::AppState;
+use crate::clients::Origin;
 use crate::protocol::authorization::{Loaded, Pending, ValidatedRequest, allow, deny, gone, load};
 use crate::sessions::{self, SignedIn};
 
@@ -47,7 +49,7 @@ async fn prepare(
         Ok(Loaded::Gone) => return Err(error::oauth(page, &gone())),
         Err(error) => return Err(error::database(page, &error)),
     };
-    page.prefer(&pending.request.ui_locales);
+    page.suit(&pending);
     match sessions::current(session, state).await {
         Ok(Some(signed_in)) => Ok((pending, signed_in)),
         Ok(None) => Err(see_other(&through.link("/login"))),
@@ -124,4 +126,13 @@ pub async fn submit(
         _ => return error::malformed(&page),
     };
     deliver(&page, decided)
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let client = samples::client(Origin::Registered);
+    into.page("consent", || {
+        let asks = Asks::new(page, &client, samples::user(), &samples::signed_in(), question(page));
+        ConsentPage { page, t: page.t(), asks }
+    });
 }

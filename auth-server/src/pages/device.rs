@@ -16,14 +16,16 @@ use shared::problem::retry_after_header;
 use shared::users;
 use tower_sessions::Session;
 
-use super::asks::{Asks, Question};
+use super::asks::{Asks, Question, question};
 use super::consent::message_of;
 use super::error;
 use super::field::Field;
 use super::layout::{Page, see_other};
+use super::samples::{self, Samples};
 use super::texts::Texts;
 use crate::AppState;
 use crate::accounts::terms;
+use crate::clients::Origin;
 use crate::protocol::device::{Decided, UserCode, Waiting, allow, deny, find};
 use crate::sessions::{self, SignedIn};
 
@@ -90,14 +92,19 @@ pub async fn show(
 
 fn enter(page: &Page, signed_in: &SignedIn, status: StatusCode, typed: String, alert: Option<String>) -> Response {
     let t = page.t();
+    let csrf = page.csrf_token(Some(signed_in));
+    let field = Box::new(code_field(t, typed));
+    page.render(status, &DevicePage { page, t, step: Step::Enter { csrf, field, alert } })
+}
+
+fn code_field(t: Texts, typed: String) -> Field {
     let mut field = Field::new("user_code", "text", "one-time-code", t.get("device-code"))
         .required()
         .hint(t.get("device-code-hint"))
         .value(typed);
     field.max_length = 20;
     field.focus = true;
-    let csrf = page.csrf_token(Some(signed_in));
-    page.render(status, &DevicePage { page, t, step: Step::Enter { csrf, field: Box::new(field), alert } })
+    field
 }
 
 /// The request that waits under what was typed; or the page that says that there is none.
@@ -148,6 +155,8 @@ async fn ask(state: &AppState, page: &Page, signed_in: &SignedIn, waiting: &Wait
         Ok(None) => return see_other(&other_link),
         Err(error) => return error::database(page, &error),
     };
+    let mut page = page.clone();
+    page.dress(&waiting.client);
     let t = page.t();
     let question = Question {
         redirect_uri: None,
@@ -158,8 +167,8 @@ async fn ask(state: &AppState, page: &Page, signed_in: &SignedIn, waiting: &Wait
         other_link,
         hint: t.get("device-warning"),
     };
-    let step = Step::Decide { asks: Box::new(Asks::new(page, &waiting.client, user, signed_in, question)) };
-    page.render(StatusCode::OK, &DevicePage { page, t, step })
+    let step = Step::Decide { asks: Box::new(Asks::new(&page, &waiting.client, user, signed_in, question)) };
+    page.render(StatusCode::OK, &DevicePage { page: &page, t, step })
 }
 
 #[derive(Deserialize)]
@@ -222,5 +231,31 @@ pub async fn submit(
             enter(&page, &signed_in, StatusCode::UNPROCESSABLE_ENTITY, String::new(), alert)
         }
         Err(error) => error::database(&page, &error),
+    }
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let t = page.t();
+    for (name, alert) in [("device", None), ("device-unknown", Some("device-unknown"))] {
+        into.page(name, || {
+            let field = Box::new(code_field(t, "ZZZZ-ZZZZ".into()));
+            let step = Step::Enter { csrf: page.csrf_token(None), field, alert: alert.map(|key| t.get(key)) };
+            DevicePage { page, t, step }
+        });
+    }
+    let client = samples::client(Origin::Operator);
+    into.page("device-decide", || {
+        let asked = Question {
+            redirect_uri: None,
+            user_code: Some("WDJB-MJHT".into()),
+            hint: t.get("device-warning"),
+            ..question(page)
+        };
+        let asks = Asks::new(page, &client, samples::user(), &samples::signed_in(), asked);
+        DevicePage { page, t, step: Step::Decide { asks: Box::new(asks) } }
+    });
+    for (name, allowed) in [("device-allowed", true), ("device-denied", false)] {
+        into.page(name, || DevicePage { page, t, step: Step::Done { allowed } });
     }
 }

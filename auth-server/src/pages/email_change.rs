@@ -12,6 +12,7 @@ use tower_sessions::Session;
 
 use super::error;
 use super::layout::Page;
+use super::samples::Samples;
 use super::sheet::{FormPart, Sheet};
 use crate::AppState;
 use crate::accounts::email_change::{ChangeError, Confirmed, confirm_by_link, look, stop};
@@ -24,9 +25,13 @@ pub struct Link {
 }
 
 fn told(page: &Page, status: StatusCode, title: &str, text: &str) -> Response {
+    told_sheet(page, title, text).show(page, status)
+}
+
+fn told_sheet(page: &Page, title: &str, text: &str) -> Sheet {
     let t = page.t();
     let links = vec![(t.get("account-nav"), "/account".to_owned())];
-    Sheet { title: t.get(title), lead: Some(t.get(text)), links, ..Sheet::default() }.show(page, status)
+    Sheet { title: t.get(title), lead: Some(t.get(text)), links, ..Sheet::default() }
 }
 
 fn dead(page: &Page) -> Response {
@@ -44,9 +49,13 @@ async fn ask(page: &Page, status: StatusCode, token: &str, signed_in: Option<&Si
         Ok(None) => return dead(page),
         Err(error) => return error::database(page, &error),
     };
-    let t = page.t();
     let theirs = signed_in.is_some_and(|s| s.user_id == change.user_id);
-    let mut sheet = Sheet { title: t.get("change-title"), about: Some(change.new_email), ..Sheet::default() };
+    question(page, token, change.new_email, side, theirs).show(page, status)
+}
+
+fn question(page: &Page, token: &str, new_email: String, side: Side, theirs: bool) -> Sheet {
+    let t = page.t();
+    let mut sheet = Sheet { title: t.get("change-title"), about: Some(new_email), ..Sheet::default() };
     let lead = match side {
         Side::Old => "change-old-text",
         Side::New => "change-new-text",
@@ -65,7 +74,7 @@ async fn ask(page: &Page, status: StatusCode, token: &str, signed_in: Option<&Si
     }
     sheet.forms.push(form("change-stop", "stop").plain());
     sheet.hint = Some(t.get("change-stop-hint"));
-    sheet.show(page, status)
+    sheet
 }
 
 pub async fn show(
@@ -133,4 +142,12 @@ pub async fn submit(
         Err(ChangeError::Db(error)) => error::database(&page, &error),
         Err(ChangeError::Invalid | ChangeError::WrongCode | ChangeError::Limited(_)) => dead(&page),
     }
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    for (name, side, theirs) in [("email-change-old", Side::Old, true), ("email-change-new", Side::New, false)] {
+        Sheet::sample(page, into, name, None, || question(page, "sample", "ann@example.org".into(), side, theirs));
+    }
+    Sheet::sample(page, into, "email-change-dead", None, || told_sheet(page, "change-dead-title", "change-dead-text"));
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::layout::{Page, wants_html};
 use super::place::place;
+use super::samples::Samples;
 use super::texts::Texts;
 use crate::AppState;
 use crate::protocol::authorization::{Delivery, Pending};
@@ -65,7 +66,7 @@ pub fn oauth(page: &Page, error: &OAuthError) -> Response {
 /// An authorization request that is too old, or was decided in another tab: back to the client, which can start anew.
 pub fn expired(page: &Page, state: &AppState, pending: &Pending) -> Response {
     let mut page = page.clone();
-    page.prefer(&pending.request.ui_locales);
+    page.suit(pending);
     let mut shown = ErrorPage::new(&page, "error-expired-title", "error-expired-text");
     let words = page.t().with("error-expired-back", "client", &pending.client.name);
     match pending.expired(state) {
@@ -141,4 +142,30 @@ pub async fn not_found(page: Page, headers: HeaderMap) -> Response {
         return Problem::not_found().into_response();
     }
     absent(&page)
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    for name in ["oauth", "internal", "limited", "unavailable", "forged", "malformed", "not-found"] {
+        into.page(&format!("error-{name}"), || {
+            let mut shown = ErrorPage::new(page, &format!("error-{name}-title"), &format!("error-{name}-text"));
+            shown.detail = (name == "oauth").then_some("redirect_uri is not registered for this client");
+            shown.onward = (name == "not-found").then(|| (home(), page.t().get("error-home")));
+            shown.request_id = Some("0190b3a0-0000-7000-8000-000000000000".into());
+            shown
+        });
+    }
+    into.page("error-expired", || {
+        let mut shown = ErrorPage::new(page, "error-expired-title", "error-expired-text");
+        let words = page.t().with("error-expired-back", "client", "Bookshelf");
+        shown.onward = Some((Delivery::Redirect("https://app.example/callback?error=access_denied".into()), words));
+        shown
+    });
+    into.page("error-expired-post", || {
+        let mut shown = ErrorPage::new(page, "error-expired-title", "error-expired-text");
+        let words = page.t().with("error-expired-back", "client", "Bookshelf");
+        let fields = vec![("error", "access_denied".to_owned())];
+        shown.onward = Some((Delivery::FormPost { action: "https://app.example/callback".into(), fields }, words));
+        shown
+    });
 }

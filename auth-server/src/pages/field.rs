@@ -2,6 +2,9 @@
 
 use askama::Template;
 
+use super::layout::Page;
+use super::samples::Samples;
+
 /// One input. Rendered into a form as `{{ field|safe }}`: its own template escapes what it holds.
 #[derive(Template)]
 #[template(path = "pages/field.html")]
@@ -73,4 +76,16 @@ impl Field {
         }
         ids.join(" ")
     }
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let t = page.t();
+    into.part("field", || {
+        let mut field = Field::new("email", "email", "username", t.get("field-email")).required().value("ann@");
+        field.hint = Some(t.get("recovery-code-hint"));
+        field.error = Some(t.get("fault-email-invalid"));
+        field.check_at = Some("/signup/referral-code");
+        field
+    });
 }

@@ -13,6 +13,7 @@ use super::error;
 use super::field::Field;
 use super::layout::{Page, see_other};
 use super::login::Through;
+use super::samples::Samples;
 use super::sheet::{FormPart, Sheet, after};
 use crate::AppState;
 use crate::accounts::recovery::{ResetError, ask};
@@ -84,4 +85,9 @@ pub async fn submit(
         Err(ResetError::Db(error)) => error::database(&page, &error),
         Err(_) => error::malformed(&page),
     }
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    Sheet::sample(page, into, "forgot-password", None, || sheet(page, &Through::default(), String::new()));
 }

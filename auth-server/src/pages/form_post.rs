@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::error;
 use super::layout::{Page, set_policy};
+use super::samples::Samples;
 use super::texts::Texts;
 use crate::protocol::authorization::{Delivery, redirect};
 use crate::protocol::error::OAuthError;
@@ -46,4 +47,16 @@ fn form_post(page: &Page, action: &str, fields: &[(&'static str, String)]) -> Re
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     response
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let fields = [("code", "sample".to_owned()), ("state", "sample".to_owned())];
+    into.page("form-post", || FormPostPage {
+        page,
+        t: page.t(),
+        nonce: "sample",
+        action: "https://app.example/callback",
+        fields: &fields,
+    });
 }

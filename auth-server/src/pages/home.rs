@@ -8,6 +8,7 @@ use tower_sessions::Session;
 
 use super::error;
 use super::layout::{Page, see_other};
+use super::samples::Samples;
 use super::texts::Texts;
 use crate::AppState;
 use crate::sessions;
@@ -25,4 +26,9 @@ pub async fn show(State(state): State<AppState>, page: Page, session: Session) -
         Ok(None) => page.render(StatusCode::OK, &WelcomePage { page: &page, t: page.t() }),
         Err(error) => error::database(&page, &error),
     }
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    into.page("welcome", || WelcomePage { page, t: page.t() });
 }

@@ -2,6 +2,7 @@
 //! form was ours (CSRF).
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
@@ -14,10 +15,13 @@ use cookie::{Cookie, SameSite};
 use url::{Url, form_urlencoded};
 
 use super::assets::{ASSETS, Assets};
+use super::look::{Brand, Look};
 use super::texts::{Texts, from_accept_language, own_name};
 use crate::AppState;
 use crate::accounts::known::{Known, LIFE};
+use crate::clients::Client;
 use crate::locales::Locale;
+use crate::protocol::authorization::Pending;
 use crate::sessions::remembered::Tokens;
 use crate::sessions::{SignedIn, cookie_name};
 
@@ -50,6 +54,7 @@ pub struct Page {
     here: String,
     /// What the browser says of itself.
     user_agent: Option<String>,
+    look: Arc<Look>,
 }
 
 impl FromRequestParts<AppState> for Page {
@@ -90,8 +95,16 @@ impl Page {
             same_origin: is_same_origin(&parts.headers, state.platform.config.auth.public_url.as_str()),
             here: here(parts.uri.path(), query),
             user_agent: parts.headers.get(header::USER_AGENT).and_then(|ua| Some(ua.to_str().ok()?.to_owned())),
+            look: state.brand.look().clone(),
             state: state.clone(),
         }
+    }
+
+    /// One that nobody asked for, to be looked at.
+    pub fn sample(state: &AppState, locale: Locale) -> Self {
+        let (mut parts, ()) = axum::http::Request::new(()).into_parts();
+        parts.uri = axum::http::Uri::from_static("/sample");
+        Self { locale, ..Self::new(&parts, state) }
     }
 
     pub fn state(&self) -> &AppState {
@@ -118,6 +131,26 @@ impl Page {
         if let Some(locale) = tags.iter().find_map(|tag| Locale::from_tag(tag)).filter(|_| !self.chosen) {
             self.locale = locale;
         }
+    }
+
+    /// The page is one of the flow of this request: as its client would like it, in language and looks.
+    pub fn suit(&mut self, pending: &Pending) {
+        self.prefer(&pending.request.ui_locales);
+        self.dress(&pending.client);
+    }
+
+    /// The page is one of a client's, which may have colours of its own.
+    pub fn dress(&mut self, client: &Client) {
+        self.look = self.state.brand.look_for(client);
+    }
+
+    /// The operator's.
+    pub(super) fn brand(&self) -> &Brand {
+        &self.state.brand
+    }
+
+    pub(super) fn look(&self) -> &Look {
+        &self.look
     }
 
     /// Says where links come back to, for a page that answers a POST.

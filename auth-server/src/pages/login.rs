@@ -19,6 +19,7 @@ use tower_sessions::Session;
 
 use super::field::Field;
 use super::layout::{Page, see_other};
+use super::samples::Samples;
 use super::signing_in::{Shown, enter};
 use super::texts::Texts;
 use super::upstream::Ways;
@@ -53,7 +54,7 @@ impl Through {
         let Some(id) = self.id() else { return Ok(None) };
         match load(state, id).await {
             Ok(Loaded::Live(pending)) => {
-                page.prefer(&pending.request.ui_locales);
+                page.suit(&pending);
                 Ok(Some(pending))
             }
             Ok(Loaded::Expired(pending)) => Err(error::expired(page, state, &pending)),
@@ -306,4 +307,23 @@ async fn again(
         response.headers_mut().insert(header::RETRY_AFTER, retry_after_header(after));
     }
     response
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let through = Through::default();
+    into.page("login", || form(page, &through, Some("Bookshelf".into()), String::new()));
+    into.page("login-refused", || {
+        let mut shown = form(page, &through, None, "ann@example.com".into());
+        shown.alert = Some(page.t().get("login-refused"));
+        shown.passkeys = true;
+        shown.choose_link = Some("/choose-account".into());
+        shown.ways = Ways { providers: vec![("work".into(), "Work".into())] };
+        shown
+    });
+    into.page("login-after-reset", || {
+        let mut shown = form(page, &through, None, "ann@example.com".into());
+        shown.notice = Some(page.t().get("reset-done"));
+        shown
+    });
 }

@@ -15,6 +15,7 @@ use tower_sessions::Session;
 use super::error;
 use super::layout::{Page, see_other};
 use super::place::place;
+use super::samples::Samples;
 use super::texts::Texts;
 use crate::AppState;
 use crate::oauth::logout::CONTINUE;
@@ -81,9 +82,13 @@ pub async fn show(State(state): State<AppState>, page: Page, session: Session) -
 /// Asks whether to do what a client's request wants.
 pub async fn ask(state: &AppState, mut page: Page, signed_in: &SignedIn, request: &LogoutRequest) -> Response {
     let client = match request.client(state).await {
-        Ok(client) => client.map(|client| client.name.clone()),
+        Ok(client) => client,
         Err(error) => return error::database(&page, &error),
     };
+    if let Some(client) = &client {
+        page.dress(client);
+    }
+    let client = client.map(|client| client.name.clone());
     let sealed = request.seal(state);
     page.at(CONTINUE, &[("request", &sealed)]);
     let csrf = page.csrf_token(Some(signed_in));
@@ -207,4 +212,33 @@ fn good_bye(
         onward,
     };
     page.render_framing(StatusCode::OK, &shown, &origins)
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let t = page.t();
+    for (name, client) in [("logout", None), ("logout-asked", Some("Bookshelf".to_owned()))] {
+        let request = client.as_ref().map(|_| "sample".to_owned());
+        into.page(name, || LogoutPage { page, t, csrf: page.csrf_token(None), client, request });
+    }
+    let frames = || vec!["https://app.example/signed-out".to_owned()];
+    let signed_out = |apps: bool, switched: bool, onward: Option<Onward>| SignedOutPage {
+        page,
+        t,
+        frames: if apps { frames() } else { vec![] },
+        apps: if apps { vec!["Bookshelf".to_owned()] } else { vec![] },
+        switched,
+        onward,
+    };
+    let to = |unasked: bool| {
+        let url = "https://app.example/".to_owned();
+        Some(Onward::to(t, Destination { url, client: "Bookshelf".into(), unasked }))
+    };
+    into.page("signed-out", || signed_out(false, false, None));
+    into.page("signed-out-onward", || signed_out(false, false, to(false)));
+    into.page("signed-out-apps", || signed_out(true, false, to(true)));
+    into.page("signed-out-switched", || {
+        let onward = Onward { url: "/".into(), words: t.get("switched-onward"), unasked: true };
+        signed_out(true, true, Some(onward))
+    });
 }

@@ -3,7 +3,7 @@
 
 mod account;
 mod asks;
-mod assets;
+pub(crate) mod assets;
 mod choose_account;
 mod consent;
 mod consent_details;
@@ -17,9 +17,11 @@ mod home;
 pub mod layout;
 mod login;
 pub mod logout;
+pub(crate) mod look;
 mod passkey;
 mod place;
 mod reset_password;
+pub(crate) mod samples;
 mod second_factor;
 mod sheet;
 mod signing_in;

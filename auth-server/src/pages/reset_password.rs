@@ -14,6 +14,7 @@ use shared::secret::PlainToken;
 use super::error;
 use super::layout::Page;
 use super::login::{self, Through};
+use super::samples::Samples;
 use super::sheet::{FormPart, Sheet, after, mailed_code, new_password};
 use crate::AppState;
 use crate::accounts::recovery::{Proof, ResetError, look, reset};
@@ -30,8 +31,12 @@ pub struct Arrival {
 }
 
 fn dead(page: &Page, through: &Through) -> Response {
+    dead_sheet(page, through).show(page, StatusCode::GONE)
+}
+
+fn dead_sheet(page: &Page, through: &Through) -> Sheet {
     let t = page.t();
-    let sheet = Sheet {
+    Sheet {
         title: t.get("reset-dead-title"),
         lead: Some(t.get("reset-dead-text")),
         links: vec![
@@ -39,8 +44,7 @@ fn dead(page: &Page, through: &Through) -> Response {
             (t.get("forgot-back"), through.link("/login")),
         ],
         ..Sheet::default()
-    };
-    sheet.show(page, StatusCode::GONE)
+    }
 }
 
 fn by_code(page: &Page, through: &Through, id: RecoveryId, code: String) -> Sheet {
@@ -175,4 +179,13 @@ pub async fn submit(
         }
         ResetError::Invalid | ResetError::Db(_) => dead(&page, &through),
     }
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let through = Through::default();
+    let id = RecoveryId(uuid::Uuid::nil());
+    Sheet::sample(page, into, "reset-password-by-code", None, || by_code(page, &through, id, String::new()));
+    Sheet::sample(page, into, "reset-password", None, || by_link(page, "sample", "ann@example.com".into()));
+    Sheet::sample(page, into, "reset-password-dead", None, || dead_sheet(page, &through));
 }

@@ -18,6 +18,7 @@ use tower_sessions::Session;
 use super::error;
 use super::field::Field;
 use super::layout::{Page, see_other};
+use super::samples::Samples;
 use super::sheet::mailed_code;
 use super::signing_in::{Proof, SECOND_FACTOR, Second, conclude_with, presented_key, set_key, waiting};
 use super::texts::Texts;
@@ -175,6 +176,13 @@ async fn is_enough(state: &AppState, begun: &Unfinished) -> Result<bool, DbError
     Ok(pending.is_none_or(|pending| !pending.request.wants_better_than(ACR_PASSWORD)))
 }
 
+/// As the client would like it that the sign-in is for. Where that can't be read, the page serves all the same.
+async fn suit(state: &AppState, page: &mut Page, begun: &Unfinished) {
+    if let Ok(Some(pending)) = waiting(state, &begun.onward).await {
+        page.suit(&pending);
+    }
+}
+
 #[derive(Deserialize)]
 pub struct Variant {
     /// `recovery` for the code that stands in for the app, `mail` for one from the mailbox.
@@ -184,7 +192,7 @@ pub struct Variant {
 
 pub async fn show(
     State(state): State<AppState>,
-    page: Page,
+    mut page: Page,
     headers: HeaderMap,
     Query(Variant { with }): Query<Variant>,
 ) -> Response {
@@ -196,7 +204,10 @@ pub async fn show(
         Ok(Some((begun, asked)))
     };
     match found.await {
-        Ok(Some((begun, asked))) => page.render(StatusCode::OK, &shown(&page, &begun, asked)),
+        Ok(Some((begun, asked))) => {
+            suit(&state, &mut page, &begun).await;
+            page.render(StatusCode::OK, &shown(&page, &begun, asked))
+        }
         Ok(None) => see_other("/login"),
         Err(error) => error::database(&page, &error),
     }
@@ -238,7 +249,7 @@ pub async fn ask_for_mail(
             response
         }
         Err(MailedError::Limited(limited)) => {
-            refused(&state, &page, &key, With::Mail, false, Refusal::Limited(limited)).await
+            refused(&state, page, &key, With::Mail, false, Refusal::Limited(limited)).await
         }
         Err(MailedError::Db(error)) => error::database(&page, &error),
         Err(MailedError::Gone | MailedError::NoneWaits | MailedError::Wrong) => see_other(SECOND_FACTOR),
@@ -288,7 +299,7 @@ pub async fn submit(
             set_key(&state, &mut response, None);
             response
         }
-        Ok(Judged::Refused(refusal)) => refused(&state, &page, &key, with, remember, refusal).await,
+        Ok(Judged::Refused(refusal)) => refused(&state, page, &key, with, remember, refusal).await,
         Ok(Judged::Gone) => see_other("/login"),
         Err(error) => error::database(&page, &error),
     }
@@ -313,28 +324,33 @@ enum Refusal {
 /// The page again, and why.
 async fn refused(
     state: &AppState,
-    page: &Page,
+    mut page: Page,
     key: &PlainToken,
     with: With,
     remember: bool,
     refusal: Refusal,
 ) -> Response {
-    let t = page.t();
     let again = async {
         if let Refusal::Over(begun) = &refusal {
             let asked = Asked { with, by_mail: false, mailed: false };
-            return Ok(Some(SecondFactorPage { over: true, code: None, ..shown(page, begun, asked) }));
+            return Ok(Some((begun.clone(), asked)));
         }
         let begun = unfinished::look(&mut state.platform.db.read().await?, &state.platform, key).await?;
         let Some(begun) = begun else { return Ok::<_, DbError>(None) };
         let asked = asked(state, key, &begun, with).await?;
-        Ok(Some(shown(page, &begun, asked)))
+        Ok(Some((begun, asked)))
     };
-    let mut again = match again.await {
+    let (begun, asked) = match again.await {
         Ok(Some(again)) => again,
         Ok(None) => return see_other("/login"),
-        Err(error) => return error::database(page, &error),
+        Err(error) => return error::database(&page, &error),
     };
+    suit(state, &mut page, &begun).await;
+    let (page, t) = (&page, page.t());
+    let mut again = shown(page, &begun, asked);
+    if matches!(refusal, Refusal::Over(_)) {
+        (again.over, again.code) = (true, None);
+    }
     again.remember = remember;
     let (status, alert) = match &refusal {
         Refusal::Over(_) => (StatusCode::UNPROCESSABLE_ENTITY, Some("factor-over")),
@@ -421,4 +437,26 @@ async fn sign_in(
         _ => with_code(shown),
     };
     conclude_with(state, page, session, (begun.user_id, acr, &amr), (proof, second), &begun.onward).await
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let begun = Unfinished {
+        user_id: shared::ids::UserId(uuid::Uuid::nil()),
+        amr: vec![],
+        phc_digest: None,
+        onward: "/".into(),
+        attempts: 0,
+    };
+    let shown = |with, mailed| shown(page, &begun, Asked { with, by_mail: true, mailed });
+    into.page("second-factor", || shown(With::App, false));
+    into.page("second-factor-recovery", || shown(With::Recovery, false));
+    into.page("second-factor-mail", || shown(With::Mail, false));
+    into.page("second-factor-mailed", || shown(With::Mail, true));
+    into.page("second-factor-over", || {
+        let mut shown = shown(With::App, false);
+        shown.alert = Some(page.t().get("factor-over"));
+        (shown.over, shown.code) = (true, None);
+        shown
+    });
 }

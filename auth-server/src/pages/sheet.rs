@@ -10,6 +10,7 @@ use shared::problem::retry_after_header;
 use super::account::Section;
 use super::field::Field;
 use super::layout::Page;
+use super::samples::Samples;
 use super::texts::Texts;
 
 /// What stands on the page, from top to bottom.
@@ -154,10 +155,48 @@ impl Sheet {
     pub fn show_in(&self, page: &Page, status: StatusCode, section: Section) -> Response {
         page.render(status, &AccountSheet { page, t: page.t(), section, sheet: self })
     }
+
+    /// As a sample of either.
+    pub fn sample(page: &Page, into: &mut Samples, name: &str, section: Option<Section>, make: impl FnOnce() -> Self) {
+        // Made where texts that are missing are noticed; the page borrows it.
+        let (sheet, missing) = crate::locales::missed(make);
+        match section {
+            None => into.page(name, || PublicSheet { page, t: page.t(), sheet: &sheet }),
+            Some(section) => into.page(name, || AccountSheet { page, t: page.t(), section, sheet: &sheet }),
+        }
+        into.missing(missing);
+    }
 }
 
 /// Tells when to come back.
 pub fn after(mut response: Response, wait: Duration) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, retry_after_header(wait));
     response
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    Sheet::sample(page, into, "sheet", None, || {
+        let t = page.t();
+        let mut form =
+            FormPart::new("/forgot-password", String::new(), t.get("forgot-submit")).field(mailed_code(page));
+        form.heading = Some(t.get("email-another"));
+        let mut sheet = Sheet {
+            title: t.get("forgot-title"),
+            lead: Some(t.get("forgot-text")),
+            about: Some("ann@example.com".into()),
+            notice: Some(t.get("reset-done")),
+            alert: Some(t.get("login-busy")),
+            words: vec![t.get("delete-text")],
+            steps: vec![
+                Step { done: true, what: t.get("email-step-done"), about: "ann@example.com".into() },
+                Step { done: false, what: t.get("email-step-waits"), about: "ann@example.org".into() },
+            ],
+            forms: vec![form],
+            hint: Some(t.get("reset-hint")),
+            links: vec![(t.get("forgot-back"), "/login".into())],
+        };
+        sheet.blame("code", t.get("recovery-code-wrong"));
+        sheet
+    });
 }

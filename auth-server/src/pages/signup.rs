@@ -22,6 +22,7 @@ use tower_sessions::Session;
 use super::field::Field;
 use super::layout::Page;
 use super::login::Through;
+use super::samples::Samples;
 use super::texts::Texts;
 use super::upstream::Ways;
 use super::{error, logout};
@@ -455,4 +456,28 @@ pub async fn check_code(
         Err(error) => return Problem::from(error).into_response(),
     };
     ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let through = Through::default();
+    let valid = CodeState::Valid { inviter: Some("Bob Ray".into()) };
+    let typed = || Typed { email: "ann@example.com".into(), given_name: "Ann".into(), ..Typed::default() };
+    into.page("signup", || form(page, &through, Some("Bookshelf".into()), Typed::default(), &valid));
+    into.page("signup-faults", || {
+        let mut shown = form(page, &through, None, typed(), &CodeState::Refused(Refusal::Expired));
+        let url = "https://example.com/terms".to_owned();
+        shown.terms = Some(Terms { url, version: "1".into(), agreed: false, fault: None });
+        shown.blame(&[Fault::EmailTaken, Fault::Terms]);
+        shown.alert = Some(page.t().get("login-busy"));
+        shown.ways = Ways { providers: vec![("work".into(), "Work".into())] };
+        shown
+    });
+    into.page("signup-from-provider", || {
+        let mut shown = form(page, &through, None, typed(), &CodeState::Unknown);
+        shown.comes_from(&Newcomer { name: "Work", attempt: "sample".into(), vouched: Some("ann@example.com") });
+        shown
+    });
+    into.page("signup-closed", || ClosedPage { page, t: page.t(), login_link: "/login".into() });
+    into.page("check-mail", || CheckMailPage { page, t: page.t(), email: "ann@example.com" });
 }

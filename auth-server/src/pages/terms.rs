@@ -16,6 +16,7 @@ use super::error;
 use super::form_post::deliver;
 use super::layout::{Page, see_other};
 use super::login::Through;
+use super::samples::Samples;
 use super::sheet::Sheet;
 use super::texts::Texts;
 use crate::AppState;
@@ -193,4 +194,20 @@ fn declined(page: &Page) -> Response {
         ..Sheet::default()
     };
     sheet.show(page, StatusCode::OK)
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let shown = |client: Option<&str>, alert: Option<&str>| TermsPage {
+        page,
+        t: page.t(),
+        csrf: page.csrf_token(None),
+        request: None,
+        onward: "/account".into(),
+        terms: Terms { url: "https://example.com/terms", version: "2026-11" },
+        client: client.map(str::to_owned),
+        alert: alert.map(|key| page.t().get(key)),
+    };
+    into.page("terms", || shown(Some("Wonder App"), None));
+    into.page("terms-alone", || shown(None, Some("terms-changed-again")));
 }

@@ -1,5 +1,6 @@
 //! Stories of a browser without JavaScript.
 
+mod brand;
 mod factors;
 mod fallback;
 mod recovery;

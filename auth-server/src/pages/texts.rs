@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 
+use super::layout::Page;
 use crate::accounts::Fault;
 use crate::locales::Locale;
 
@@ -18,6 +19,12 @@ impl Texts {
     /// The message `key` with one argument.
     pub fn with(&self, key: &str, name: &'static str, value: impl ToString) -> String {
         self.0.text_with(key, [(name, value.to_string().into())])
+    }
+
+    /// The message `key` with an argument, and with what we are called.
+    pub fn with_brand(&self, key: &str, page: &Page, name: &'static str, value: impl ToString) -> String {
+        let brand = page.brand().name().to_owned();
+        self.0.text_with(key, [(name, value.to_string().into()), ("brand", brand.into())])
     }
 
     /// The message `key` with a number, which chooses the plural form.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::error;
 use super::layout::Page;
+use super::samples::Samples;
 use super::texts::Texts;
 use crate::AppState;
 use crate::outside::unsubscribe::{object, verify};
@@ -62,5 +63,14 @@ pub async fn submit(
             page.render(StatusCode::OK, &shown)
         }
         Err(error) => error::database(&page, &error),
+    }
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    for (name, valid, done) in
+        [("unsubscribe", true, false), ("unsubscribe-done", true, true), ("unsubscribe-dead", false, false)]
+    {
+        into.page(name, || UnsubscribePage { page, t: page.t(), token: "sample", valid, done });
     }
 }

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::layout::{Page, see_other};
 use super::login::Through;
+use super::samples::Samples;
 use super::sheet::{FormPart, Sheet, mailed_code};
 use super::signing_in::{Shown, finish_from};
 use super::signup::{self, Newcomer, Typed};
@@ -614,6 +615,32 @@ async fn sign_up(
         }
     };
     arrives(state, &page, session, provider, waiting, user_id).await
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let t = page.t();
+    for (title, text) in [
+        ("upstream-declined-title", "upstream-declined-text"),
+        ("upstream-down-title", "upstream-down-text"),
+        ("upstream-refused-title", "upstream-refused-text"),
+        ("upstream-gone-title", "upstream-gone-text"),
+    ] {
+        into.page(title.trim_end_matches("-title"), || {
+            let back = ("/login".to_owned(), "upstream-back");
+            ProblemPage { page, t, title, text, provider: "Work", back }
+        });
+    }
+    let link = |step: Step| LinkPage {
+        page,
+        t,
+        provider: "Work",
+        email: "ann@example.com",
+        step,
+        login_link: "/login".into(),
+    };
+    into.page("upstream-prove", || link(Step::Prove { sign_in_link: "/login".into() }));
+    into.page("upstream-confirm", || link(Step::Confirm { csrf: page.csrf_token(None), attempt: "sample".into() }));
 }
 
 #[cfg(test)]

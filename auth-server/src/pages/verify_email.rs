@@ -17,6 +17,7 @@ use tower_sessions::Session;
 use super::error;
 use super::field::Field;
 use super::layout::Page;
+use super::samples::Samples;
 use super::texts::Texts;
 use crate::AppState;
 use crate::accounts::refusal_message;
@@ -187,5 +188,27 @@ pub async fn submit(
         Err(ConfirmError::Taken) => shown(&page, StatusCode::CONFLICT, "", Stage::Taken),
         Err(ConfirmError::Invalid) => shown(&page, StatusCode::GONE, "", Stage::Dead),
         Err(ConfirmError::Db(error)) => error::database(&page, &error),
+    }
+}
+
+/// With made-up data.
+pub fn samples(page: &Page, into: &mut Samples) {
+    let email = || "ann@example.com".to_owned();
+    into.page("verify-address", || {
+        VerifyPage::new(page, "sample", Stage::AskAddress { email: email() }).asking_password()
+    });
+    into.page("verify-sign-up", || VerifyPage::new(page, "sample", Stage::AskSignUp { email: email() }));
+    into.page("verify-code-refused", || {
+        let reason = page.t().get(refusal_message(shared::referrals::store::Refusal::Unknown));
+        VerifyPage::new(page, "sample", Stage::CodeRefused { reason })
+    });
+    for (name, stage) in [
+        ("verify-proved", Stage::AddressProved),
+        ("verify-signed-up", Stage::SignedUp),
+        ("verify-disowned", Stage::Disowned),
+        ("verify-taken", Stage::Taken),
+        ("verify-dead", Stage::Dead),
+    ] {
+        into.page(name, || VerifyPage::new(page, "", stage));
     }
 }

@@ -13,10 +13,10 @@ use crate::instance::{self, Instance};
 use crate::load::{self, Connection, Load};
 
 const FORM: &str = "application/x-www-form-urlencoded";
-const REDIRECT_URI: &str = "https://app.example/callback";
+pub const REDIRECT_URI: &str = "https://app.example/callback";
 /// RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// People who are signed in, and the app they use.
 pub struct Flows {
@@ -76,7 +76,7 @@ impl Flows {
 }
 
 /// Signs in on the page; returns the session's cookie.
-async fn sign_in(address: SocketAddr, email: &str, password: &str) -> Result<String> {
+pub async fn sign_in(address: SocketAddr, email: &str, password: &str) -> Result<String> {
     let mut connection = Connection::open(address).await?;
     connection.send(&load::get("/login")).await?;
     let cookies = connection.cookies();

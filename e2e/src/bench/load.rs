@@ -153,18 +153,28 @@ pub struct Probe {
 impl Probe {
     /// Asks again and again, with a pause, on one connection.
     pub async fn run(address: SocketAddr, request: &[u8], round: Duration) -> Result<Self> {
+        Self::expecting(200, address, request, round).await.map(|(probe, _)| probe)
+    }
+
+    /// The same where the answer is to have this status. Also how many answers there were.
+    pub async fn expecting(
+        expected: u16,
+        address: SocketAddr,
+        request: &[u8],
+        round: Duration,
+    ) -> Result<(Self, usize)> {
         let mut connection = Connection::open(address).await?;
         let mut times = vec![];
         let begun = Instant::now();
         while begun.elapsed() < round {
             let sent = Instant::now();
             let status = connection.send(request).await?;
-            ensure!(status == 200, "the probe was answered {status}");
+            ensure!(status == expected, "the probe was answered {status}");
             times.push(sent.elapsed().as_secs_f64() * 1000.0);
             sleep(Duration::from_millis(1)).await;
         }
         times.sort_by(f64::total_cmp);
         let at = |part: usize| times.get(times.len() * part / 100).copied().unwrap_or(f64::NAN);
-        Ok(Self { p50: at(50), p99: at(99) })
+        Ok((Self { p50: at(50), p99: at(99) }, times.len()))
     }
 }

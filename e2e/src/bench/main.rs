@@ -2,7 +2,7 @@
 //! database, beside the least that could do the same work on the same machine in the same minutes.
 //!
 //! - `instance`: the programs that are measured
-//! - `load`: the requests they get; `flows`: whole code flows
+//! - `load`: the requests they get; `flows`: whole code flows; `pages`: the hosted pages
 //! - `bare`: what they are compared with
 //! - `report`: the figures as Markdown
 #![expect(clippy::print_stdout, reason = "a command-line program talks to its terminal")]
@@ -12,6 +12,7 @@ mod bare;
 mod flows;
 mod instance;
 mod load;
+mod pages;
 mod report;
 
 use std::path::PathBuf;
@@ -110,6 +111,7 @@ async fn measure(args: &Measure) -> Result<()> {
 
     tokens(args, &instance, round, &mut report).await?;
     code_flows(args, &instance, round, &mut report).await?;
+    report.pages(&pages::measure(args, &instance, round).await?);
     passwords(&instance, &logins, round, &mut report).await?;
     storm(&instance, &logins, round, &mut report).await?;
     report.memory_after(&instance.memory()?);

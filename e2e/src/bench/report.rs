@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::instance::Memory;
 use crate::load::{Load, Probe};
+use crate::pages::PageTime;
 use crate::{Measure, median};
 
 const BEGIN: &str = "<!-- figures: `cargo xtask bench` writes them -->\n";
@@ -69,6 +70,17 @@ impl Report {
             "{rate:.0}/s on SQLite: request, code, token response with an RS256 ID token; processor time each {cpu:.0} µs"
         );
         self.row("Full code flows/s", &measured, "");
+    }
+
+    /// Each page for itself, the slowest first.
+    pub fn pages(&mut self, pages: &[PageTime]) {
+        let mut pages: Vec<_> = pages.iter().collect();
+        pages.sort_by(|a, b| b.probe.p50.total_cmp(&a.probe.p50));
+        for PageTime { name, probe, cpu } in pages {
+            let budget = against(probe.p50, "≤ 2 ms", probe.p50 <= 2.0 && *cpu <= 2000.0);
+            let measured = format!("{:.2} ms (p99 {:.2} ms); processor time {cpu:.0} µs", probe.p50, probe.p99);
+            self.row(&format!("Page: {name}"), &measured, &budget);
+        }
     }
 
     pub fn passwords(&mut self, rounds: &[(Load, Load)]) {

@@ -6,10 +6,15 @@ use std::path::{Path, PathBuf};
 
 use auth_server::accounts::verification::mint_link;
 use auth_server::outside::unsubscribe;
+use auth_server::samples::{Sample, Stage};
+use axum::Router;
+use axum::routing::get;
 use serde_json::json;
+use shared::config::load_from;
 use shared::email::Email;
 use shared::execute;
 use shared::ids::UserId;
+use tokio::net::TcpListener;
 use url::Url;
 use xtask::clients;
 
@@ -318,6 +323,85 @@ async fn no_page_keeps_anybody_out(world: World) {
 }
 on_both_stores!(no_page_keeps_anybody_out);
 
+/// A strong colour, a long name in another script, a logo.
+const BRAND: [(&str, &str); 3] = [
+    ("BRAND__NAME", "Объединённая кофейня «Фиалка»"),
+    ("BRAND__ACCENT_LIGHT", "#6d28d9"),
+    ("BRAND__LOGO_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/brand/violet.svg")),
+];
+
+/// What a server in that brand shows with made-up data, at an address of its own. The walk above does not come to all of
+/// it: requests that took too long, answers that are posted, sign-outs with frames, a device's questions.
+async fn made_up_pages() -> (String, Vec<Sample>) {
+    let settings = BRAND.map(|(key, value)| (format!("REFERRIS__{key}"), value.to_owned()));
+    let stage = Stage::set(&load_from(None, settings).expect("a brand")).await.expect("a stage");
+    let pages: Vec<Sample> = stage.samples().into_iter().filter(|sample| sample.folder == "pages").collect();
+    let mut router = Router::new();
+    for (path, content) in stage.assets() {
+        let kind = match path.rsplit('.').next() {
+            Some("css") => "text/css",
+            Some("js") => "text/javascript",
+            _ => "image/svg+xml",
+        };
+        router = router.route(&path, get(async move || ([("content-type", kind)], content)));
+    }
+    for page in &pages {
+        let html = page.rendered.clone().expect("it is rendered");
+        // The page that posts itself stays.
+        let policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:";
+        let headers = [("content-type", "text/html; charset=utf-8"), ("content-security-policy", policy)];
+        router = router.route(&format!("/{}", page.path()), get(async move || (headers, html)));
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, pages)
+}
+
+/// On no store: made-up pages come from none.
+#[tokio::test(flavor = "multi_thread")]
+async fn made_up_pages_in_a_strong_brand_keep_nobody_out_either() {
+    let (url, pages) = made_up_pages().await;
+    let driver = Driver::start().await;
+    let browser = Browser::open_trusting(&driver, Store::Embedded, None).await;
+    brings_axe(&browser).await;
+    let mut faults = vec![];
+    for look in [LOOKS[1], LOOKS[2]] {
+        browser.looks(look).await;
+        for page in pages.iter().filter(|page| page.locale.tag() == look.language) {
+            browser.goto(&format!("{url}/{}", page.path())).await;
+            let found = violations(&browser).await;
+            faults.extend(found.iter().map(|fault| format!("{look:?} {} {fault}", page.path())));
+        }
+    }
+    browser.client.close().await.unwrap();
+    assert!(pages.len() > 100, "both languages of every page: {}", pages.len());
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Those that the walk does not come to, and the first that anybody sees, in the brand's colours.
+const PAINTED_IN_A_BRAND: &[&str] =
+    &["login", "consent", "account-referrals", "device-decide", "signed-out-apps", "error-expired"];
+
+async fn paint_a_brand(browser: &Browser, folder: &Path) {
+    let (url, pages) = made_up_pages().await;
+    for look in [
+        Look { language: "ru", theme: "light", screen: "desktop" },
+        Look { language: "ru", theme: "dark", screen: "desktop" },
+        Look { language: "ru", theme: "light", screen: "phone" },
+        Look { language: "ru", theme: "dark", screen: "phone" },
+    ] {
+        browser.looks(look).await;
+        for page in pages.iter().filter(|page| page.locale.tag() == look.language) {
+            if PAINTED_IN_A_BRAND.contains(&page.name.as_str()) {
+                browser.goto(&format!("{url}/{}", page.path())).await;
+                let file = folder.join(format!("brand-{}-{}-{}.webp", page.name, look.theme, look.screen));
+                std::fs::write(file, browser.picture(look, page.name.starts_with("account")).await).unwrap();
+            }
+        }
+    }
+}
+
 /// `docs/gallery`, or where REFERRIS_GALLERY says: `cargo test -p e2e --test stories -- --ignored the_gallery_is_painted`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it writes docs/gallery"]
@@ -336,5 +420,6 @@ async fn the_gallery_is_painted() {
             Walk { world: &world, browser: &browser, look, task: &task, walked, faults }.goes(&ann, &app).await;
         }
     }
+    paint_a_brand(&browser, &folder).await;
     browser.client.close().await.unwrap();
 }

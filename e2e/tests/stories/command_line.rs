@@ -224,3 +224,41 @@ async fn config_check_reports_every_mistake_at_once(world: World) {
     assert_eq!(serve.status.code(), Some(2));
 }
 on_both_stores!(config_check_reports_every_mistake_at_once);
+
+async fn an_operator_dresses_a_client_and_looks_at_every_page(world: World) {
+    let violet = ["--brand-accent-light", "#6d28d9", "--brand-theme", "dark"];
+    json_of(&auth_server(&world.scratch, &[JOB, &["--id", "job"], &violet, &["--json"]].concat()).await);
+    let looks = async || {
+        let clients = json_of(&auth_server(&world.scratch, &["client", "list", "--json"]).await);
+        let job = clients.as_array().unwrap().iter().find(|client| client["client_id"] == "job").unwrap().clone();
+        ["brand_accent_light", "brand_accent_dark", "brand_theme"].map(|member| job[member].clone())
+    };
+    assert_eq!(looks().await, [json!("#6d28d9"), Value::Null, json!("dark")]);
+    let again = ["client", "brand", "job", "--brand-accent-dark", "#c4b5fd", "--json"];
+    json_of(&auth_server(&world.scratch, &again).await);
+    assert_eq!(looks().await, [Value::Null, json!("#c4b5fd"), Value::Null]);
+    let pale = auth_server(&world.scratch, &["client", "brand", "job", "--brand-accent-light", "#ffd400"]).await;
+    assert_eq!(pale.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&pale.stderr).into_owned();
+    assert!(told.contains("brand_accent_light") && told.contains("4.5:1") && told.contains("darker shade"), "{told}");
+    json_of(&auth_server(&world.scratch, &["client", "brand", "job", "--json"]).await);
+    assert_eq!(looks().await, [Value::Null, Value::Null, Value::Null]);
+
+    let folder = world.scratch.dir.join("pages");
+    let words = ["templates", "check", "--out", folder.to_str().unwrap(), "--json"];
+    let checked = json_of(&auth_server(&world.scratch, &words).await);
+    assert!(checked["rendered"].as_u64() > Some(200) && checked["faults"] == json!([]), "{checked}");
+    for file in ["pages/en/login.html", "pages/ru/consent.html", "mails/en/invitation.txt", "mails/ru/invitation.html"]
+    {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(text.contains("Referris"), "{file}");
+    }
+    // A colour that can't be read stops it before anything starts, and names the key.
+    let mut command = command("auth-server", &world.scratch).await;
+    let refused = command.args(["config", "check", "--json"]).env("REFERRIS__BRAND__ACCENT_LIGHT", "#ffd400").output();
+    let refused = refused.await.unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let told: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(told["mistakes"][0]["key"], "brand.accent_light", "{told}");
+}
+on_both_stores!(an_operator_dresses_a_client_and_looks_at_every_page);

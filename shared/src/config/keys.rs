@@ -7,6 +7,7 @@ use figment::value::Value;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::brand::{Colour, Theme};
 use crate::secret::Secret;
 
 /// One key of the configuration.
@@ -58,6 +59,8 @@ setting! {
     SignUpPolicy {}
     Vec<Upstream> { const TEXTUAL: bool = false; }
     LogFormat {}
+    Option<Colour> {}
+    Theme {}
 }
 
 macro_rules! settings {
@@ -284,6 +287,21 @@ settings! {
         /// A service with the range protocol of Have I Been Pwned, such as `https://api.pwnedpasswords.com`: it is asked
         /// `{url}/range/{5 digits}`, for 700 ms at most, and in doubt the password is taken. Default: nobody is asked.
         url: Option<PublicUrl> = "";
+    }
+    /// How the hosted pages and the mails look.
+    brand: Brand {
+        /// What the service is called: in titles, in mails, in authenticator apps and where passkeys are kept.
+        name: String = "\"Referris\"";
+        /// A logo for the pages, an SVG or a PNG. It stands on a white plate, and takes 10 KiB at most to send (an SVG goes
+        /// compressed). Read once, at the start. Default: ours.
+        logo_file: Option<PathBuf> = "";
+        /// The colour of buttons and links on light pages, as `#rrggbb`; the other colours are made from it. On the light
+        /// background it must have a contrast of 4.5:1 (WCAG 2.2 AA). Default: made from `brand.accent_dark`, else our green.
+        accent_light: Option<Colour> = "";
+        /// The same on dark pages. Default: made from `brand.accent_light`, else our green.
+        accent_dark: Option<Colour> = "";
+        /// `system`: light or dark as each person's system is; `light`; or `dark`.
+        theme: Theme = "\"system\"";
     }
     /// Browser sessions.
     sessions: Sessions {

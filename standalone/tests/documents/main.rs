@@ -4,6 +4,7 @@
 mod configuration;
 mod conformance;
 mod fuzzing;
+mod mails;
 mod openapi;
 mod paths;
 mod security;

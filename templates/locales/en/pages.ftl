@@ -1,6 +1,5 @@
 # What the hosted pages say.
 
-brand = Referris
 motto = Good things travel from friend to friend.
 skip = Skip to the content
 languages = Language
@@ -115,7 +114,7 @@ device-denied-text = Your device learns nothing about you. You can close this pa
 
 logout-title = Sign out?
 logout-text = Apps that you signed in to from this browser lose their access too, unless you allowed them to keep it.
-logout-asked = { $client } would like to sign you out of your Referris account.
+logout-asked = { $client } would like to sign you out of your { $brand } account.
 logout-submit = Sign out
 logout-stay = Stay signed in
 
@@ -165,7 +164,7 @@ unsubscribe-dead-title = This link does not work
 unsubscribe-dead-text = A part of it may have got lost on the way. Open it from the mail once more.
 
 welcome-title = One account, shared with friends
-welcome-text = Sign in to apps with your Referris account, and invite friends with a code of your own.
+welcome-text = Sign in to apps with your { $brand } account, and invite friends with a code of your own.
 welcome-signup = Create an account
 
 home-title = Your account

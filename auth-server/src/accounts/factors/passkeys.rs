@@ -78,7 +78,8 @@ pub fn relying_party(platform: &Platform) -> Option<Webauthn> {
     if host.parse::<IpAddr>().is_ok() || (url.scheme() != "https" && host != "localhost") {
         return None;
     }
-    let made = WebauthnBuilder::new(host, &url).and_then(|builder| builder.rp_name("Referris").build());
+    let made =
+        WebauthnBuilder::new(host, &url).and_then(|builder| builder.rp_name(&platform.config.brand.name).build());
     made.inspect_err(|error| tracing::warn!(%error, "passkeys are not offered")).ok()
 }
 

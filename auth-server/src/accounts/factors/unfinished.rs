@@ -14,7 +14,7 @@ pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 pub const ATTEMPTS: i64 = 5;
 
 /// What was shown so far, and where it goes on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Unfinished {
     pub user_id: UserId,
     pub amr: Vec<String>,

@@ -178,7 +178,10 @@ fn server_metadata(kinds: &Kinds) -> [Map<String, Value>; 4] {
 pub fn all() -> Value {
     let kinds = kinds();
     let Kinds { text, url, flag, number, object: any, objects, .. } = &kinds;
+    // How the hosted pages look in its flow: told, where the operator said so (`auth-server client brand`), and not asked.
+    let looks = json!({ "type": "string", "readOnly": true });
     let registered = [
+        members(&looks, &["brand_accent_light", "brand_accent_dark", "brand_theme"]),
         members(text, &["client_id", "client_secret", "registration_access_token"]),
         members(url, &["registration_client_uri"]),
         members(number, &["client_id_issued_at", "client_secret_expires_at"]),

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod algorithms;
+mod brand;
 mod certificates;
 mod grants;
 mod keys;
@@ -19,6 +20,7 @@ use shared::outbound::Guarded;
 use super::{Client, ClientError, NewClient, Origin, drawn_id, is_client_id};
 use crate::printable::is_deceptive;
 
+pub(super) use brand::check as brand_check;
 pub use certificates::mtls_auth_methods;
 pub(super) use grants::is_first_party_scope;
 pub use redirect_uris::{check_redirect_uri, inferred_application_type, is_loopback};
@@ -82,6 +84,7 @@ pub(crate) fn metadata_faults(config: &Config, guard: &Guarded, client: &NewClie
         logout::check(metadata, guard),
         sector::check(metadata),
         profile::check(metadata),
+        brand::check(metadata),
     ];
     faults.extend(groups.into_iter().filter_map(Result::err));
     faults

@@ -60,6 +60,8 @@ pub async fn update(
         // Whether it must use PKCE is for the operator to say, and stays.
         let (name, mut metadata) = requested(&members, current.metadata.require_pkce)?;
         metadata.profile = current.metadata.profile;
+        // So is how our pages look in its flow.
+        metadata = metadata.styled_as(&current.metadata);
         let name = name.unwrap_or_else(|| current.client_id.to_string());
         let replaced = registration::replace(&state.platform, &current, &token, name, metadata, told.as_ref()).await?;
         state.clients.forget(&current.client_id).await;

@@ -12,7 +12,7 @@ use shared::referrals::store::active_of;
 use shared::secret::PlainToken;
 use shared::users;
 
-use super::letter::{Letter, Occasion};
+use super::letter::{Letter, Letterhead, Occasion};
 use super::{MailError, name};
 use crate::accounts::{email_change, factors, recovery, upstream, verification};
 use crate::locales::Locale;
@@ -71,8 +71,7 @@ impl Outside {
     async fn deliver(&self, prepared: Prepared, locale: Locale) -> Result<(), MailError> {
         let now = self.platform.clock.now();
         let id = self.platform.random.uuid_v4();
-        let site = self.platform.config.auth.public_url.as_str().split("://").last().unwrap_or_default();
-        let letter = Letter::new(locale, &prepared.occasion, site, prepared.link);
+        let letter = Letter::new(locale, Letterhead::of(&self.platform.config), &prepared.occasion, prepared.link);
         let message = letter.to_message(self.mailer.from(), &prepared.to, now, id)?;
         self.mailer.send(message, now, id).await
     }

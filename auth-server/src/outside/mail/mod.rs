@@ -4,6 +4,7 @@
 mod jobs;
 pub mod letter;
 pub mod name;
+pub(crate) mod samples;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -19,6 +19,7 @@ use super::{Account, Older, Section};
 use crate::clients;
 use crate::pages::error;
 use crate::pages::layout::Page;
+use crate::pages::samples::{Samples, moment};
 use crate::pages::texts::Texts;
 
 /// Entries on a page.
@@ -106,4 +107,32 @@ pub async fn show(account: Account, Query(Older { before }): Query<Older>) -> Re
     let t = page.t();
     let shown = ActivityPage { page, t, section: Section::Activity, events, first: before.is_none(), older };
     page.render(StatusCode::OK, &shown)
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let page = &account.page;
+    let shown = |events: Vec<Event>, older: Option<Uuid>| ActivityPage {
+        page,
+        t: page.t(),
+        section: Section::Activity,
+        events,
+        first: older.is_none(),
+        older,
+    };
+    into.page("account-activity", || {
+        let event = |kind: &str, app: Option<&str>, grave: bool| Event {
+            words: words(page.t(), kind, &Value::Null),
+            app: app.map(str::to_owned),
+            at: moment(),
+            grave,
+        };
+        let events = vec![
+            event("signin.succeeded", Some("Bookshelf"), false),
+            event("signin.failed", None, true),
+            event("of.tomorrow", None, false),
+        ];
+        shown(events, Some(Uuid::nil()))
+    });
+    into.page("account-activity-none", || shown(vec![], None));
 }

@@ -13,6 +13,7 @@ use shared::ids::ClientId;
 use super::{Account, Done, Section};
 use crate::clients::Origin;
 use crate::pages::layout::{Page, see_other};
+use crate::pages::samples::{self, Samples};
 use crate::pages::texts::Texts;
 use crate::pages::{consent, consent_details, error, place};
 use crate::sessions::apps::{Connected, connected, disconnect};
@@ -114,4 +115,35 @@ pub async fn submit(mut account: Account, sent: Result<Form<Revoke>, FormRejecti
         Ok(false) => error::absent(page),
         Err(error) => error::database(page, &error),
     }
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let page = &account.page;
+    let t = page.t();
+    let shown = |notice: Option<String>, apps: Vec<App>| AppsPage {
+        page,
+        t,
+        section: Section::Apps,
+        csrf: account.csrf(),
+        notice,
+        apps,
+    };
+    into.page("account-apps", || {
+        let apps = [Origin::Operator, Origin::Registered, Origin::Document].map(|origin| {
+            let client = samples::client(origin);
+            App {
+                publisher: (origin == Origin::Document).then(|| place::place(t, client.client_id.as_str())),
+                client_id: client.client_id.0,
+                name: client.name,
+                first_party: origin == Origin::Operator,
+                stranger: origin != Origin::Operator,
+                allowed: vec![t.get(&consent::message_of("email"))],
+                since: samples::moment(),
+                used_at: (origin != Origin::Document).then(samples::moment),
+            }
+        });
+        shown(Some(t.get("apps-done")), apps.into())
+    });
+    into.page("account-apps-none", || shown(None, vec![]));
 }

@@ -3,6 +3,8 @@
 use askama::Template;
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
+use super::Account;
+use crate::pages::samples::{Samples, moment};
 use crate::pages::texts::Texts;
 
 /// How many months are shown.
@@ -67,6 +69,13 @@ impl Chart {
         });
         Self { t, bars: bars.collect(), total: counts.iter().sum() }
     }
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let month = chrono::TimeDelta::days(30);
+    let moments = [moment(), moment() - month, moment() - month * 2];
+    into.part("chart", || Chart::new(account.page.t(), moment(), &moments));
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::pages::field::Field;
 use crate::pages::layout::{Page, see_other};
 use crate::pages::login::Through;
 use crate::pages::passkey::{self, Answer};
+use crate::pages::samples::Samples;
 use crate::pages::second_factor::code_field;
 use crate::pages::signing_in::{Proof, Second, Shown, conclude_with, finish};
 use crate::pages::texts::Texts;
@@ -78,12 +79,7 @@ async fn shown(
     let t = account.page.t();
     let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let mut code = app.then(|| code_field(t, recovery));
-    let mut password = (!app).then(|| {
-        let mut field = Field::new("password", "password", "current-password", t.get("field-password")).required();
-        field.max_length = crate::passwords::MAX_BYTES;
-        field.focus = true;
-        field
-    });
+    let mut password = (!app).then(|| password_field(t));
     let mut alert = None;
     match fault {
         None => {}
@@ -116,6 +112,13 @@ async fn shown(
             other_link: through.link("/login"),
         },
     ))
+}
+
+fn password_field(t: Texts) -> Field {
+    let mut field = Field::new("password", "password", "current-password", t.get("field-password")).required();
+    field.max_length = crate::passwords::MAX_BYTES;
+    field.focus = true;
+    field
 }
 
 #[derive(Deserialize)]
@@ -270,4 +273,27 @@ async fn refused(
         response.headers_mut().insert(header::RETRY_AFTER, retry_after_header(after));
     }
     response
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let (page, t) = (&account.page, account.page.t());
+    let shown = |by_code: bool, recovery: bool, client: Option<String>, alert: Option<String>| ConfirmPage {
+        page,
+        t,
+        csrf: account.csrf(),
+        request: None,
+        client,
+        email: &account.user.email,
+        alert,
+        code: by_code.then(|| code_field(t, recovery)),
+        password: (!by_code).then(|| password_field(t)),
+        recovery,
+        recovery_link: "/account/confirm?with=recovery".into(),
+        passkeys: true,
+        other_link: "/login".into(),
+    };
+    into.page("account-confirm", || shown(false, false, None, Some(t.get("factor-limited"))));
+    into.page("account-confirm-code", || shown(true, false, Some("Bookshelf".into()), None));
+    into.page("account-confirm-recovery", || shown(true, true, None, None));
 }

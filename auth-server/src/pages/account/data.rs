@@ -16,6 +16,7 @@ use crate::AppState;
 use crate::accounts::export::export;
 use crate::accounts::password::{confirm, phc_of};
 use crate::pages::error;
+use crate::pages::samples::Samples;
 use crate::pages::sheet::{FormPart, Sheet, after, current_password};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -104,4 +105,9 @@ async fn document(state: &AppState, account: &Account) -> Result<String, DbError
     audit::record(&mut tx, platform, "data.exported", Some(account.user.id), None, serde_json::json!({})).await?;
     tx.commit().await?;
     export(&mut platform.db.read().await?, platform, &account.user).await
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    Sheet::sample(&account.page, into, "account-data", Some(Section::Profile), || sheet(account, true));
 }

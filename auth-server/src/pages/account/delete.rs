@@ -6,6 +6,7 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::{Account, Section, refused};
@@ -16,6 +17,7 @@ use crate::pages::error;
 use crate::pages::field::Field;
 use crate::pages::layout::see_other;
 use crate::pages::logout;
+use crate::pages::samples::{Samples, moment};
 use crate::pages::sheet::{FormPart, Sheet, current_password};
 
 fn sheet(account: &Account, state: &AppState, asked: bool, confirmation: String) -> Sheet {
@@ -123,17 +125,20 @@ pub struct Onward {
 pub async fn ask_to_keep(account: Account, Query(Onward { onward }): Query<Onward>) -> Response {
     let Some(at) = account.user.deletion_at else { return see_other(local(&onward)) };
     let page = &account.page;
-    let t = page.t();
-    let sheet = Sheet {
+    keep_sheet(&account, at, local(&onward)).show(page, StatusCode::OK)
+}
+
+fn keep_sheet(account: &Account, at: DateTime<Utc>, onward: &str) -> Sheet {
+    let t = account.page.t();
+    Sheet {
         title: t.get("keep-title"),
         lead: Some(t.with("keep-text", "day", t.day(at))),
         forms: vec![
-            FormPart::new("/account/keep", account.csrf(), t.get("keep-submit")).hidden("onward", local(&onward)),
+            FormPart::new("/account/keep", account.csrf(), t.get("keep-submit")).hidden("onward", onward),
             FormPart::new("/logout", account.csrf(), t.get("logout-submit")).plain(),
         ],
         ..Sheet::default()
-    };
-    sheet.show(page, StatusCode::OK)
+    }
 }
 
 #[derive(Deserialize)]
@@ -158,6 +163,15 @@ pub async fn submit_keep(
         Ok(_) => see_other(local(&onward)),
         Err(error) => error::database(page, &error),
     }
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let page = &account.page;
+    Sheet::sample(page, into, "account-delete", Some(Section::Profile), || {
+        sheet(account, page.state(), true, String::new())
+    });
+    Sheet::sample(page, into, "account-keep", None, || keep_sheet(account, moment(), "/account"));
 }
 
 #[cfg(test)]

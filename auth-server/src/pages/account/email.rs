@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use shared::db::DbError;
+use shared::ids::EmailChangeId;
 use tower_sessions::Session;
 
 use super::{Account, Section, refused};
@@ -17,6 +18,7 @@ use crate::accounts::password::{confirm, phc_of};
 use crate::pages::error;
 use crate::pages::field::Field;
 use crate::pages::layout::see_other;
+use crate::pages::samples::{Samples, moment};
 use crate::pages::sheet::{FormPart, Sheet, Step, after, current_password, mailed_code};
 use crate::sessions;
 
@@ -179,4 +181,23 @@ async fn type_code(state: &AppState, session: &Session, account: &Account, mut a
             done("change-dead-title", "change-dead-text", StatusCode::GONE)
         }
     }
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let section = Some(Section::Profile);
+    Sheet::sample(&account.page, into, "account-email", section, || sheet(account, None, true, String::new()));
+    let change = EmailChange {
+        id: EmailChangeId(uuid::Uuid::nil()),
+        user_id: account.user.id,
+        old_email_key: account.user.email_key.clone(),
+        new_email: "ann@example.org".into(),
+        new_email_key: "ann@example.org".into(),
+        old_confirmed_at: None,
+        new_confirmed_at: Some(moment()),
+        expires_at: moment(),
+    };
+    Sheet::sample(&account.page, into, "account-email-waiting", section, || {
+        sheet(account, Some(&change), true, String::new())
+    });
 }

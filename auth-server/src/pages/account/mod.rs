@@ -33,6 +33,7 @@ use url::form_urlencoded;
 use super::error;
 use super::layout::{Page, see_other};
 use super::login::Through;
+use super::samples::{self, Samples};
 use super::sheet::{Sheet, after};
 use super::texts::Texts;
 use crate::AppState;
@@ -290,5 +291,29 @@ fn refused(account: &Account, mut sheet: Sheet, section: Section, why: PasswordF
         None => response,
     }
 }
+
+/// With made-up data.
+pub(super) fn samples(page: &Page, into: &mut Samples) {
+    let account = Account { page: page.clone(), signed_in: samples::signed_in(), user: samples::user() };
+    for samples in [
+        activity::samples,
+        apps::samples,
+        chart::samples,
+        confirm::samples,
+        data::samples,
+        delete::samples,
+        email::samples,
+        overview::samples,
+        password::samples,
+        profile::samples,
+        referrals::samples,
+        security::samples,
+        sessions::samples,
+        upstream::samples,
+    ] {
+        samples(&account, into);
+    }
+}
+
 #[cfg(test)]
 mod tests;

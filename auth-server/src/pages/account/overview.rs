@@ -11,6 +11,7 @@ use shared::referrals::store;
 use super::{Account, Section};
 use crate::pages::error;
 use crate::pages::layout::Page;
+use crate::pages::samples::{Samples, moment};
 use crate::pages::texts::Texts;
 
 #[derive(Template)]
@@ -59,7 +60,31 @@ pub async fn show(account: Account) -> Response {
         Ok(read) => read,
         Err(error) => return error::database(page, &error),
     };
-    let ways = Section::ALL.iter().filter_map(|section| Some((*section, section.purpose()?))).collect();
-    let shown = Overview { page, t: page.t(), section: Section::Overview, account: &account, code, referrals, ways };
+    let (t, ways) = (page.t(), ways());
+    let shown = Overview { page, t, section: Section::Overview, account: &account, code, referrals, ways };
     page.render(StatusCode::OK, &shown)
+}
+
+fn ways() -> Vec<(Section, &'static str)> {
+    Section::ALL.iter().filter_map(|section| Some((*section, section.purpose()?))).collect()
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let shown = |code: Option<Code>, referrals: u64| Overview {
+        page: &account.page,
+        t: account.page.t(),
+        section: Section::Overview,
+        account,
+        code,
+        referrals,
+        ways: ways(),
+    };
+    let code = Code {
+        code: "7K3M9QXZ".into(),
+        link: "https://id.example.com/signup?ref=7K3M9QXZ".into(),
+        expires_at: moment(),
+    };
+    into.page("account", || shown(Some(code), 3));
+    into.page("account-new", || shown(None, 0));
 }

@@ -12,6 +12,7 @@ use super::{Account, Section, refused};
 use crate::AppState;
 use crate::accounts::password::{change, phc_of};
 use crate::pages::error;
+use crate::pages::samples::Samples;
 use crate::pages::sheet::{FormPart, Sheet, current_password, new_password};
 use crate::sessions;
 
@@ -91,4 +92,9 @@ pub async fn submit(
     let mut response = done.show_in(page, StatusCode::OK, Section::Security);
     page.remember(&mut response, &page.known().with(&state.platform, account.user.id));
     response
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    Sheet::sample(&account.page, into, "account-password", Some(Section::Security), || sheet(account, true));
 }

@@ -20,6 +20,7 @@ use crate::locales::Locale;
 use crate::pages::error;
 use crate::pages::field::Field;
 use crate::pages::layout::{Page, see_other};
+use crate::pages::samples::Samples;
 use crate::pages::texts::{Texts, own_name};
 
 /// Mails to an address that waits for its confirmation, within this time.
@@ -347,4 +348,20 @@ pub async fn verify_again(mut account: Account, sent: Result<Form<Again>, FormRe
         }
         Err(error) => error::database(page, &error),
     }
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let t = account.page.t();
+    into.page("account-profile", || {
+        let mut shown = form(account, &Sent::of(&account.user), &[]);
+        shown.notice = Some(t.get("profile-done"));
+        shown
+    });
+    into.page("account-profile-faults", || {
+        let sent = Sent { website: "nonsense".into(), locale: "de".into(), ..Sent::of(&account.user) };
+        let mut shown = form(account, &sent, &["website".to_owned(), "street_address".to_owned()]);
+        shown.alert = Some(t.get("profile-mail-limited"));
+        shown
+    });
 }

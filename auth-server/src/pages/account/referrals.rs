@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use shared::db::DbError;
 use shared::email::Email;
-use shared::ids::{ReferralId, UserId};
+use shared::ids::{CodeId, ReferralId, UserId};
 use shared::referrals::code::{CodeKey, ReferralCode, VanityError};
 use shared::referrals::deletion;
 use shared::referrals::store::{self, CodeRow, MAX_USES, ReferralRow};
@@ -23,6 +23,7 @@ use super::{Account, Section, qr};
 use crate::pages::error;
 use crate::pages::field::Field;
 use crate::pages::layout::{Page, see_other};
+use crate::pages::samples::{Samples, moment};
 use crate::pages::texts::Texts;
 
 /// Referrals on a page.
@@ -423,4 +424,56 @@ pub async fn delete(mut account: Account, sent: Result<Form<Delete>, FormRejecti
         Ok(None) => error::absent(page),
         Err(error) => error::database(page, &error),
     }
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let (page, t) = (&account.page, account.page.t());
+    let platform = &page.state().platform;
+    let shown = |code: Option<Code>, form: Option<NewForm>, referrals: Vec<Referral>| ReferralsPage {
+        page,
+        t,
+        section: Section::Referrals,
+        csrf: account.csrf(),
+        notice: code.is_some().then(|| t.get("referrals-done-made")),
+        alert: None,
+        code,
+        form,
+        chart: Some(Chart::new(t, moment(), &[moment()])),
+        referrals,
+        first: false,
+        older: Some(ReferralId(uuid::Uuid::nil())),
+    };
+    into.page("account-referrals", || {
+        let row = CodeRow {
+            id: CodeId(uuid::Uuid::nil()),
+            referrer_id: account.user.id,
+            code: "7K3M9QXZ".into(),
+            status: "active".into(),
+            created_at: platform.clock.now(),
+            expires_at: platform.clock.now() + chrono::TimeDelta::days(30),
+            max_uses: Some(10),
+            uses: 2,
+        };
+        let statuses = ["pending", "verified", "qualified", "rewarded", "rejected", "reversed"];
+        let referrals = statuses.map(|status| {
+            let row = ReferralRow {
+                id: ReferralId(uuid::Uuid::nil()),
+                status: status.into(),
+                created_at: moment(),
+                updated_at: moment(),
+                code: "7K3M9QXZ".into(),
+                email: Some("ben@example.com".into()),
+                given_name: Some("Ben".into()),
+                family_name: None,
+            };
+            Referral::of(t, row)
+        });
+        shown(shown_code(t, platform, row), None, referrals.into())
+    });
+    into.page("account-referrals-none", || {
+        let new = New { expires: "yesterday".into(), code: "?".into(), max_uses: "many".into(), ..New::default() };
+        let faults = check(t, platform, &new).err().unwrap_or_default();
+        shown(None, Some(new_form(t, platform, &new, faults)), vec![])
+    });
 }

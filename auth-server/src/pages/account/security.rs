@@ -30,6 +30,7 @@ use crate::pages::error;
 use crate::pages::field::Field;
 use crate::pages::layout::{Page, see_other};
 use crate::pages::passkey::{Asked, options};
+use crate::pages::samples::{Samples, moment};
 use crate::pages::second_factor::code_field;
 use crate::pages::texts::Texts;
 
@@ -270,7 +271,7 @@ fn set_up_page(state: &AppState, account: &Account, setup: &Setup, fault: Option
         t,
         section: Section::Security,
         csrf: account.csrf(),
-        qr: qr(&setup.uri(&t.get("brand"), &account.user.email)),
+        qr: qr(&setup.uri(state.brand.name(), &account.user.email)),
         secret: setup.in_groups(),
         setup: setup.seal(&state.platform, (account.user.id, account.signed_in.sid)),
         code,
@@ -401,5 +402,48 @@ async fn make_codes(
         Ok(Some(codes)) => codes_page(&account, codes, false),
         Ok(None) => see_other(HERE),
         Err(error) => error::database(&account.page, &error),
+    }
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let (page, t) = (&account.page, account.page.t());
+    let platform = &page.state().platform;
+    let kept = |name: &str, used: bool| Kept {
+        id: uuid::Uuid::nil(),
+        name: name.into(),
+        created_at: moment(),
+        last_used_at: used.then(moment),
+    };
+    let shown = |passkeys: Vec<Kept>, app: bool, alert: Option<&str>| SecurityPage {
+        page,
+        t,
+        section: Section::Security,
+        csrf: account.csrf(),
+        alert: alert.map(|key| t.get(key)),
+        passkeys,
+        offered: true,
+        upstream: true,
+        app_since: app.then(moment),
+        codes_left: if app { 7 } else { 0 },
+    };
+    into.page("account-security", || shown(vec![kept("Phone", true), kept("Key", false)], true, None));
+    into.page("account-security-new", || shown(vec![], false, Some("passkey-failed")));
+    into.page("account-security-app", || {
+        let setup = Setup::new(platform);
+        AppPage {
+            page,
+            t,
+            section: Section::Security,
+            csrf: account.csrf(),
+            qr: qr(&setup.uri(page.state().brand.name(), &account.user.email)),
+            secret: setup.in_groups(),
+            setup: setup.seal(platform, (account.user.id, account.signed_in.sid)),
+            code: code_field(t, false),
+        }
+    });
+    for (name, app_is_new) in [("account-security-codes", false), ("account-security-codes-new", true)] {
+        let codes = vec!["sample-code-0001".to_owned(), "sample-code-0002".to_owned()];
+        into.page(name, || CodesPage { page, t, section: Section::Security, codes, app_is_new });
     }
 }

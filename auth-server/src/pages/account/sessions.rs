@@ -14,7 +14,9 @@ use uuid::Uuid;
 use super::{Account, Done, Section};
 use crate::pages::error;
 use crate::pages::layout::{Page, see_other};
+use crate::pages::samples::{Samples, moment};
 use crate::pages::texts::Texts;
+use crate::sessions::SignedIn;
 use crate::sessions::devices::{Browser, Device, end_one, end_others, of_person};
 use crate::sessions::remembered::{self, Remembered};
 
@@ -162,4 +164,39 @@ pub async fn submit(mut account: Account, sent: Result<Form<End>, FormRejection>
         Ok(None) => error::absent(page),
         Err(error) => error::database(page, &error),
     }
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let page = &account.page;
+    let device = |name: Option<&'static str>, system: Option<&'static str>, amr: &[&str]| Device {
+        sid: account.signed_in.sid,
+        signed_in: SignedIn { amr: amr.iter().map(|&a| a.to_owned()).collect(), ..account.signed_in.clone() },
+        expires_at: moment(),
+        browser: Browser { name, system, mobile: system == Some("Android") },
+    };
+    let remembered = |here: bool| Remembered {
+        id: Uuid::nil(),
+        browser: Browser { name: Some("Firefox"), system: Some("Linux"), mobile: false },
+        created_at: moment(),
+        last_used_at: here.then(moment),
+        expires_at: moment(),
+        here,
+    };
+    let shown = |this: Option<Device>, others: Vec<Device>| SessionsPage {
+        page,
+        t: page.t(),
+        section: Section::Sessions,
+        csrf: account.csrf(),
+        notice: this.is_some().then(|| page.t().get("sessions-done-one")),
+        remembered: if this.is_some() { vec![remembered(true), remembered(false)] } else { vec![] },
+        this,
+        others,
+    };
+    into.page("account-sessions", || {
+        let others =
+            vec![device(Some("Chrome"), Some("Android"), &["pwd", "otp", "mfa"]), device(None, None, &["fed", "x"])];
+        shown(Some(device(Some("Firefox"), Some("Linux"), &["user", "hwk"])), others)
+    });
+    into.page("account-sessions-alone", || shown(None, vec![]));
 }

@@ -17,6 +17,7 @@ use crate::accounts::upstream::{self as identities, Way};
 use crate::accounts::ways_in::{self, WayIn};
 use crate::pages::error;
 use crate::pages::layout::{Page, see_other};
+use crate::pages::samples::{Samples, moment};
 use crate::pages::texts::Texts;
 use crate::pages::upstream::{Purpose, leave_for};
 
@@ -112,4 +113,32 @@ pub async fn submit(
         Ok(false) => render(&state, &account, StatusCode::CONFLICT, Some("upstream-only-way")).await,
         Err(error) => error::database(page, &error),
     }
+}
+
+/// With made-up data.
+pub fn samples(account: &Account, into: &mut Samples) {
+    let page = &account.page;
+    let way = || Way {
+        issuer: "https://id.example.org".into(),
+        subject: "sample".into(),
+        email: Some("ann@example.org".into()),
+        created_at: moment(),
+        last_used_at: None,
+    };
+    let shown = |providers: Vec<Shown<'static>>| UpstreamPage {
+        page,
+        t: page.t(),
+        section: Section::Security,
+        csrf: account.csrf(),
+        alert: providers.is_empty().then(|| page.t().get("upstream-only-way")),
+        providers,
+    };
+    into.page("account-upstream", || {
+        shown(vec![
+            Shown { id: "work", name: "Work", ways: vec![way()], needed: false },
+            Shown { id: "school", name: "School", ways: vec![way()], needed: true },
+            Shown { id: "club", name: "Club", ways: vec![], needed: false },
+        ])
+    });
+    into.page("account-upstream-none", || shown(vec![]));
 }
