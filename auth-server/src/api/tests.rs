@@ -227,11 +227,13 @@ async fn a_sign_in_that_was_spared_the_second_factor_deletes_no_account() {
         let ann = person(&state, "ann@example.com").await;
         let mut app = App::new(&state).await;
         app.sign_in("ann@example.com").await;
-        platform.clock.advance(Duration::from_secs(60));
         let setup = crate::accounts::factors::totp::Setup::new(platform);
         let code = crate::accounts::factors::totp::code_at(&setup.in_groups(), platform.clock.now());
         let mut tx = platform.db.begin().await.unwrap();
         assert!(setup.confirm(&mut tx, platform, ann, &code).await.unwrap());
+        // As if it had been there before the sign-in.
+        let before = platform.clock.now() - chrono::TimeDelta::hours(1);
+        shared::execute!(&mut tx, "UPDATE totp_secrets SET created_at = $1", before).unwrap();
         tx.commit().await.unwrap();
         let refused = app.me(Method::DELETE, None).await;
         assert_eq!(refused.status, 401);

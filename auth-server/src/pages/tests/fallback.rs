@@ -123,7 +123,6 @@ async fn a_remembered_device_asks_for_no_code_and_is_told_as_a_password() {
         assert!(!is_spared(&mut Browser::new(&state)).await);
         person(&state, "bob@example.com").await;
         set_up(&state, &mut Browser::new(&state), "bob@example.com").await;
-        assert_eq!(browser.sign_in("bob@example.com").await.status, 303);
         signs_out(&mut browser).await;
         assert_eq!(browser.sign_in("bob@example.com").await.location(), "/login/second-factor");
         // After its days it asks.
@@ -301,7 +300,8 @@ async fn a_cookie_that_was_planted_remembers_nobody() {
         assert!(victim.cookies[&name].starts_with(|c: char| c != 'A') || victim.cookies[&name] != planted);
         mallory.cookies.insert(name.clone(), planted);
         assert!(!is_spared(&mut mallory).await);
-        assert!(is_spared(&mut victim.twin()).await);
+        signs_out(&mut victim).await;
+        assert!(is_spared(&mut victim).await);
     })
     .await;
 }
@@ -424,7 +424,7 @@ async fn codes_are_mailed_only_where_the_operator_wants_it() {
         let mut browser = Browser::new(&state);
         browser.sign_in("ann@example.com").await;
         let page = browser.get("/login/second-factor?with=mail").await;
-        assert!(!page.body.contains("with=mail") && page.body.contains("Six digits"), "{}", page.body);
+        assert!(!page.body.contains("second-factor?with=mail\"") && page.body.contains("Six digits"), "{}", page.body);
         let csrf = page.hidden("csrf");
         let asked = browser.post("/login/second-factor/mail", &[("csrf", &csrf)]).await;
         assert_eq!(asked.location(), "/login/second-factor");
