@@ -314,7 +314,7 @@ async fn an_address_that_is_taken_is_answered_as_one_that_is_to_be_proved() {
             fake.says().claims["sub"] = email.into();
             let mut browser = Browser::new(&state);
             let asked = signs_up(&mut browser, &fake, email).await;
-            let page = browser.get(&asked.location().to_owned()).await;
+            let page = browser.get(asked.location()).await;
             let (csrf, attempt) = (page.hidden("csrf"), page.hidden("attempt"));
             let mut answers = vec![];
             for _ in 0..6 {

@@ -39,7 +39,7 @@ pub(super) async fn app(state: &AppState, more: &str) -> String {
 /// Types the password on the page that `path` leads to; where it goes on.
 pub(super) async fn types_password(browser: &mut Browser, path: &str) -> String {
     let page = browser.get(path).await;
-    let page = if page.status == 303 { browser.get(&page.location().to_owned()).await } else { page };
+    let page = if page.status == 303 { browser.get(page.location()).await } else { page };
     let csrf = page.hidden("csrf");
     let request = if page.body.contains("name=\"request\"") { page.hidden("request") } else { String::new() };
     let form = [("csrf", csrf.as_str()), ("request", &request), ("email", "ann@example.com"), ("password", PASSWORD)];
@@ -213,7 +213,7 @@ async fn an_app_that_asks_for_more_is_not_spared_by_a_remembered_device() {
         // And a session that was let in so steps up when an app asks for two factors.
         types_password(&mut browser, "/login").await;
         let login = browser.get(&app(&state, "&acr_values=urn%3Areferris%3Aacr%3Amfa").await).await;
-        let step_up = browser.get(&login.location().to_owned()).await;
+        let step_up = browser.get(login.location()).await;
         assert!(step_up.location().starts_with("/account/confirm?request="), "{}", step_up.location());
         let silent = browser.get(&app(&state, &format!("{claims}&prompt=none")).await).await;
         assert!(silent.location().contains("error="), "{}", silent.location());
