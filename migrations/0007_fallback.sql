@@ -3,6 +3,8 @@
 
 -- Since a forgotten password was replaced by mail, no code of the app was shown: until one is, codes are not mailed.
 ALTER TABLE totp_secrets ADD COLUMN mail_refused_at TIMESTAMPTZ;
+-- Nobody knows how the passwords of now came to be.
+UPDATE totp_secrets SET mail_refused_at = created_at;
 
 -- Codes mailed in place of the app's, each for one sign-in that waits. Also written where none is mailed: an answer takes
 -- the same work.

@@ -290,6 +290,8 @@ pub async fn end(tx: &mut Tx, platform: &Platform, sid: SessionId) -> Result<Vec
 /// Ends every session and grant of an account, in the caller's transaction; later ones are not touched. Every client
 /// that knew the account is told.
 pub async fn end_all_of(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Result<(), DbError> {
+    // First: a sign-in that is spared the second factor at this moment waits for it, or is found below.
+    remembered::forget_browsers(tx, platform, user_id).await?;
     let sessions: Vec<(Option<SessionId>,)> =
         fetch_all!(tx, (Option<SessionId>,), "DELETE FROM browser_sessions WHERE user_id = $1 RETURNING sid", user_id)?;
     let sessions: Vec<SessionId> = sessions.into_iter().filter_map(|(sid,)| sid).collect();
@@ -308,12 +310,13 @@ pub async fn end_all_of(tx: &mut Tx, platform: &Platform, user_id: UserId) -> Re
     for (grant,) in grants {
         revoke(tx, platform, Kind::Grant, &grant.to_string()).await?;
     }
-    remembered::forget_browsers(tx, platform, user_id).await
+    Ok(())
 }
 
 /// Ends every session of an account but `keep`, and every grant that was not made in that one, in the caller's
 /// transaction: also those that were to outlast their sessions, which whoever else knew the password may have made.
 pub async fn end_others_of(tx: &mut Tx, platform: &Platform, user_id: UserId, keep: SessionId) -> Result<(), DbError> {
+    remembered::forget_browsers(tx, platform, user_id).await?;
     let others: Vec<(Option<SessionId>,)> = fetch_all!(
         tx,
         (Option<SessionId>,),
@@ -336,7 +339,7 @@ pub async fn end_others_of(tx: &mut Tx, platform: &Platform, user_id: UserId, ke
     for (grant,) in grants {
         revoke(tx, platform, Kind::Grant, &grant.to_string()).await?;
     }
-    remembered::forget_browsers(tx, platform, user_id).await
+    Ok(())
 }
 
 /// Gives the session another key, on a change of privilege: whoever had the key from before has nothing. It stays the

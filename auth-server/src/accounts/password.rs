@@ -136,6 +136,8 @@ pub async fn change(
     }
     email_change::forget(&mut tx, platform, user.id).await?;
     factors::delete_unfinished(&mut tx, user.id).await?;
+    // Chosen by who showed everything, it is of no mailbox's making.
+    factors::mailed::allow_again(&mut tx, user.id).await?;
     // A link that was mailed before must not undo this.
     execute!(
         &mut tx,

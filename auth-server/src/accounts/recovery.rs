@@ -296,11 +296,10 @@ async fn consume(tx: &mut Tx, platform: &Platform, id: RecoveryId, phc: &str) ->
         factors::delete_all(tx, user_id).await?;
         upstream::delete_all(tx, user_id).await?;
         execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
+        execute!(tx, "DELETE FROM terms_agreements WHERE user_id = $1", user_id)?;
         signup::ask_who(tx, platform, user_id).await?;
     }
     store::mark_verified(tx, platform, user_id).await?;
-    // Who has both the password and a code by one mailbox has shown one thing twice.
-    factors::mailed::refuse_from_now(tx, platform, user_id).await?;
     // What else was under way may be of who had to be kept out.
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(
@@ -311,6 +310,8 @@ async fn consume(tx: &mut Tx, platform: &Platform, id: RecoveryId, phc: &str) ->
     )?;
     email_change::forget(tx, platform, user_id).await?;
     factors::delete_unfinished(tx, user_id).await?;
+    // Who has both the password and a code by one mailbox has shown one thing twice.
+    factors::mailed::refuse_from_now(tx, platform, user_id).await?;
     audit::record(tx, platform, "password.reset", Some(user_id), None, serde_json::json!({})).await?;
     let user = users::by_id(tx, user_id).await?.ok_or(ResetError::Invalid)?;
     notices::tell(tx, platform, &user, Notice::PasswordReset).await?;

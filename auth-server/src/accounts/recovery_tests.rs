@@ -246,13 +246,23 @@ const FACTORS: [(&str, &str); 5] = [
 async fn a_reset_takes_every_factor_off_an_account_whose_address_nobody_had_proved() {
     each_state(&[], |state| async move {
         // Mallory opened it with Ann's address, and left ways in.
-        with_every_factor(&state, "ann@example.com").await;
+        let account = with_every_factor(&state, "ann@example.com").await;
+        let mut tx = state.platform.db.begin().await.unwrap();
+        execute!(
+            &mut tx,
+            "INSERT INTO terms_agreements (user_id, version, agreed_at) SELECT id, '1', created_at FROM users WHERE id = $1",
+            account
+        )
+        .unwrap();
+        tx.commit().await.unwrap();
         let minted = mailed(&state, asked(&state, "ann@example.com").await).await.unwrap();
         reset(&state, &Proof::Link(minted.token), NEW, &HERE).await.unwrap();
         let mut conn = state.platform.db.read().await.unwrap();
         for (table, sql) in FACTORS {
             assert_eq!(count(&mut conn, sql).await, 0, "{table}");
         }
+        let agreed = count(&mut conn, "SELECT COUNT(*) FROM terms_agreements").await;
+        assert_eq!(agreed, 0, "what Mallory agreed to, Ann did not");
     })
     .await;
 }

@@ -420,6 +420,7 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
     execute!(tx, open, user_id, now)?;
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
+    execute!(tx, "DELETE FROM terms_agreements WHERE user_id = $1", user_id)?;
     audit::record(tx, platform, "account.handed_over", Some(user_id), None, serde_json::json!({})).await?;
     let referrer: Option<(i64,)> =
         fetch_optional!(tx, (i64,), "SELECT CAST(1 AS BIGINT) FROM referrals WHERE referral_user_id = $1", user_id)?;

@@ -28,7 +28,7 @@ use crate::AppState;
 use crate::accounts::factors::has_second;
 use crate::accounts::factors::passkeys::relying_party;
 use crate::accounts::signin::{Caller, SignInError, authenticate_in};
-use crate::protocol::authorization::{Loaded, Pending, continue_url, lacks_second_factor, load};
+use crate::protocol::authorization::{Loaded, Pending, continue_url, lacks_second_factor, load, showed_for};
 use crate::sessions::{self, ACR_PASSWORD, AMR_PASSWORD};
 
 /// What the pages around signing in carry through.
@@ -165,14 +165,16 @@ pub async fn show(
     };
     // Who is signed in and lacks the second factor alone is asked for that alone.
     if let (Some(pending), Some(signed_in)) = (&pending, &signed_in) {
-        let now = state.platform.clock.now();
-        let has = async { has_second(&mut state.platform.db.read().await?, signed_in.user_id).await };
-        if lacks_second_factor(&pending.request, signed_in, pending.created_at, now) {
-            match has.await {
-                Ok(true) => return see_other(&through.link("/account/confirm")),
-                Ok(false) => {}
-                Err(error) => return error::database(&page, &error),
-            }
+        let lacks = async {
+            let showed = showed_for(&state, &pending.request, signed_in).await?;
+            let now = state.platform.clock.now();
+            Ok(lacks_second_factor(&pending.request, signed_in, showed, pending.created_at, now)
+                && has_second(&mut state.platform.db.read().await?, signed_in.user_id).await?)
+        };
+        match lacks.await {
+            Ok(true) => return see_other(&through.link("/account/confirm")),
+            Ok(false) => {}
+            Err(error) => return error::database(&page, &error),
         }
     }
     let awaits_choice = pending.as_ref().is_some_and(|pending| pending.request.awaits_choice());

@@ -16,6 +16,7 @@ use super::layout::{Page, cookie_value, see_other};
 use super::{account, logout, terms};
 use crate::AppState;
 use crate::accounts::factors;
+use crate::accounts::factors::mailed;
 use crate::accounts::factors::passkeys::{self, Used};
 use crate::accounts::factors::unfinished::{self, Unfinished};
 use crate::accounts::known::notice_new_device;
@@ -24,7 +25,7 @@ use crate::accounts::terms as terms_of;
 use crate::accounts::upstream::still_opens;
 use crate::protocol::authorization::{Loaded, Pending, load, request_in};
 use crate::sessions::remembered::{self, Tokens};
-use crate::sessions::{self, AMR_MFA, cookie_name};
+use crate::sessions::{self, AMR_MFA, SignedIn, cookie_name};
 use crate::upstream::Identity;
 
 /// Where the second factor is shown.
@@ -195,7 +196,7 @@ pub async fn conclude_with(
     let (signed_in, left) = sessions::sign_in(session, state, user_id, acr, amr).await?;
     sessions::devices::note(state, signed_in.sid, page.user_agent()).await;
     let alone = !amr.contains(&AMR_MFA) && matches!(second, Second::None);
-    let why = match holds(state, page, user_id, alone, proof, second).await {
+    let why = match holds(state, page, &signed_in, alone, proof, second).await {
         Ok(Some(tokens)) => {
             let onward = by_way_of(state, user_id, onward).await?;
             let mut response = logout::onward(state, page, &left, &onward);
@@ -257,12 +258,12 @@ async fn set_aside(state: &AppState, shown: &Shown<'_>, onward: &str) -> Result<
 async fn holds(
     state: &AppState,
     page: &Page,
-    user: UserId,
+    signed_in: &SignedIn,
     alone: bool,
     proof: Proof<'_>,
     second: Second,
 ) -> Result<Option<Option<Tokens>>, DbError> {
-    let platform = &state.platform;
+    let (platform, user) = (&state.platform, signed_in.user_id);
     let mut tx = platform.db.begin().await?;
     // Set up while the first factor was shown.
     if alone && factors::has_second(&mut tx, user).await? {
@@ -281,8 +282,14 @@ async fn holds(
     if !holds {
         return Ok(None);
     }
+    // Both at once: neither the mailbox alone nor who replaced the password by it comes to this.
+    if matches!((proof, &second), (Proof::Password(_), Second::Code { .. })) {
+        mailed::allow_again(&mut tx, user).await?;
+    }
     let tokens = match second {
         Second::None | Second::Code { remember: false } | Second::Mailed => None,
+        // A session that was ended from elsewhere at this moment leaves nothing behind.
+        Second::Code { remember: true } if !sessions::hold(&mut tx, platform, signed_in.sid).await? => None,
         Second::Code { remember: true } => {
             remembered::remember(&mut tx, platform, page.remembered(), user, page.user_agent()).await?
         }

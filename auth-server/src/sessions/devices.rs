@@ -126,6 +126,7 @@ pub async fn end_one(tx: &mut Tx, platform: &Platform, user: UserId, sid: Sessio
 
 /// Ends every session of a person's but `kept`, in the caller's transaction. How many those were.
 pub async fn end_others(tx: &mut Tx, platform: &Platform, user: UserId, kept: SessionId) -> Result<usize, DbError> {
+    remembered::forget_browsers(tx, platform, user).await?;
     let others: Vec<(Option<SessionId>,)> = fetch_all!(
         tx,
         (Option<SessionId>,),
@@ -141,7 +142,6 @@ pub async fn end_others(tx: &mut Tx, platform: &Platform, user: UserId, kept: Se
         let details = json!({ "sessions": others.len(), "why": "own wish" });
         audit::record(tx, platform, "sessions.ended", Some(user), None, details).await?;
     }
-    remembered::forget_browsers(tx, platform, user).await?;
     Ok(others.len())
 }
 

@@ -4,17 +4,17 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::HeaderValue;
 use axum::http::header::STRICT_TRANSPORT_SECURITY;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -35,7 +35,7 @@ use crate::config::TlsSettings;
 const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Bytes that a socket takes at once, whoever reads at the other end.
-const AT_ONCE: u64 = 64 * 1024;
+const AT_ONCE: usize = 64 * 1024;
 
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
@@ -237,8 +237,8 @@ impl Connection {
                     answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
                 }
                 // What is longer than this is being answered until the last of it is on its way.
-                if answer.body().size_hint().exact().is_none_or(|bytes| bytes > AT_ONCE) {
-                    answer = answer.map(|body| Body::new(body.map_frame(move |frame| (frame, &answering).0)));
+                if answer.body().size_hint().exact().is_none_or(|bytes| bytes > AT_ONCE as u64) {
+                    answer = answer.map(|body| Body::new(Slowly { body, rest: Bytes::new(), _answering: answering }));
                 }
                 Ok::<_, std::convert::Infallible>(answer)
             }
@@ -312,6 +312,50 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.set(Doing::Waiting(Instant::now()));
+    }
+}
+
+/// A body that is handed on in pieces that a socket takes at once: a connection counts as answering until it took the last.
+struct Slowly {
+    body: Body,
+    /// What is left of the piece that came.
+    rest: Bytes,
+    _answering: Answering,
+}
+
+impl HttpBody for Slowly {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let piece = self.rest.len().min(AT_ONCE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, hint) = (self.rest.len() as u64, self.body.size_hint());
+        let mut all = SizeHint::new();
+        all.set_lower(hint.lower() + rest);
+        if let Some(upper) = hint.upper() {
+            all.set_upper(upper + rest);
+        }
+        all
     }
 }
 
@@ -441,7 +485,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_reads_slowly_gets_its_whole_answer() {
-        let (address, _stop, _server) = start(Router::new().route("/", get(async || "x".repeat(8 << 20)))).await;
+        let (address, _stop, _server) = start(Router::new().route("/", get(async || "x".repeat(32 << 20)))).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await.unwrap();
         let (mut part, mut total) = (vec![0; 1 << 20], 0);
@@ -453,7 +497,7 @@ mod tests {
                 read => total += read,
             }
         }
-        assert!(total > 8 << 20, "{total}");
+        assert!(total > 32 << 20, "{total}");
     }
 
     #[tokio::test]

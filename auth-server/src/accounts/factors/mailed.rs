@@ -207,6 +207,10 @@ pub async fn use_up(platform: &Platform, key: &PlainToken, typed: &str) -> Resul
         tx.commit().await?;
         return Err(MailedError::Wrong);
     }
+    // The sign-in first, as where another mail is asked for: of two at once, neither waits for what the other holds.
+    if !unfinished::consume(&mut tx, platform, key).await? {
+        return Err(MailedError::Gone);
+    }
     let used = execute!(
         &mut tx,
         "UPDATE mailed_codes SET consumed_at = $2 WHERE id = $1 AND consumed_at IS NULL AND expires_at > $2",
@@ -216,23 +220,21 @@ pub async fn use_up(platform: &Platform, key: &PlainToken, typed: &str) -> Resul
     // The password may have been replaced, or the address changed, since the mail was made.
     let user = entitled(&mut tx, begun.user_id, &email_key).await?;
     let (Some(user), 1) = (user, used) else { return Err(MailedError::Gone) };
-    if !unfinished::consume(&mut tx, platform, key).await? {
-        return Err(MailedError::Gone);
-    }
     audit::record(&mut tx, platform, "factor.mailed_code_used", Some(user.id), None, json!({})).await?;
     notices::tell(&mut tx, platform, &user, Notice::MailedCodeUsed).await?;
     tx.commit().await?;
     Ok(begun)
 }
 
-/// A forgotten password was replaced by mail: until a code of the app, or a passkey, is shown, none is mailed.
+/// A forgotten password was replaced by mail: until a code of the app is shown beside it, none is mailed.
 pub async fn refuse_from_now(tx: &mut Tx, platform: &Platform, user: UserId) -> Result<(), DbError> {
     execute!(tx, "UPDATE totp_secrets SET mail_refused_at = $2 WHERE user_id = $1", user, platform.clock.now())?;
     execute!(tx, "DELETE FROM mailed_codes WHERE user_id = $1", user)?;
     Ok(())
 }
 
-/// A factor was shown that the mailbox does not give.
+/// A factor was shown that the mailbox does not give, beside the password of now; or by its means that password was
+/// replaced. One alone does not do: whoever replaced the password by a mail would gain from what its owner shows.
 pub async fn allow_again(tx: &mut Tx, user: UserId) -> Result<(), DbError> {
     let shown = "UPDATE totp_secrets SET mail_refused_at = NULL WHERE user_id = $1 AND mail_refused_at IS NOT NULL";
     execute!(tx, shown, user)?;

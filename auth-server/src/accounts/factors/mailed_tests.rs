@@ -129,9 +129,15 @@ async fn a_mailbox_alone_opens_no_account_that_has_an_app() {
             for guess in ["0000-0000", &before] {
                 assert!(matches!(use_up(platform, &key, guess).await, Err(MailedError::Wrong)), "{guess}");
             }
-            // A real factor, and the mailbox serves again; until the next time.
+            // What the owner shows without the password says nothing of whose that is.
             let mut tx = platform.db.begin().await.unwrap();
             assert!(use_code(&mut tx, platform, ann, recovery_code).await.unwrap());
+            tx.commit().await.unwrap();
+            state.platform.clock.advance(HOUR);
+            assert!(asks(&state, &waits(&state, &verified).await).await.is_none(), "round {round}");
+            // Both, and the mailbox serves again; until the next time.
+            let mut tx = platform.db.begin().await.unwrap();
+            allow_again(&mut tx, ann).await.unwrap();
             tx.commit().await.unwrap();
             let code = asks(&state, &waits(&state, &verified).await).await;
             assert!(code.is_some(), "round {round}");

@@ -17,7 +17,7 @@ use shared::ids::UserId;
 use shared::limits::Limited;
 use shared::{Platform, audit, execute};
 
-use crate::sessions::{AMR_CODE, AMR_MFA, SignedIn};
+use crate::sessions::{AMR_CODE, AMR_MAILED, AMR_MFA, SignedIn};
 
 /// Codes that may be tried for an account in a quarter of an hour, and in a day. Only who passed the first factor comes
 /// to try any, so no stranger uses these up.
@@ -64,12 +64,29 @@ pub async fn use_code(tx: &mut Tx, platform: &Platform, user_id: UserId, typed: 
     } else {
         recovery_codes::use_up(tx, platform, user_id, &typed).await?
     };
-    if right {
-        mailed::allow_again(tx, user_id).await?;
-    } else {
+    if !right {
         audit::record(tx, platform, "signin.second_factor_failed", Some(user_id), None, json!({})).await?;
     }
     Ok(right)
+}
+
+/// How much was shown of what signing in to the account wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Showed {
+    All,
+    /// A code by mail in place of the app's.
+    Mailed,
+    /// The second factor was spared: the device was remembered.
+    Spared,
+}
+
+/// What was shown in this session.
+pub async fn showed(conn: &mut Conn, signed_in: &SignedIn) -> Result<Showed, DbError> {
+    if showed_all(conn, signed_in).await? {
+        return Ok(Showed::All);
+    }
+    let mailed = signed_in.amr.iter().any(|method| method == AMR_MAILED);
+    Ok(if mailed { Showed::Mailed } else { Showed::Spared })
 }
 
 /// Was everything shown in this session that signing in to the account wants? Not where the device was remembered, or a
@@ -114,8 +131,9 @@ pub async fn delete_all(tx: &mut Tx, user_id: UserId) -> Result<(), DbError> {
 pub async fn delete_unfinished(tx: &mut Tx, user_id: UserId) -> Result<(), DbError> {
     for table in [
         "DELETE FROM passkey_ceremonies WHERE user_id = $1",
-        "DELETE FROM mailed_codes WHERE user_id = $1",
+        // In the order in which a mailed code is asked for and used.
         "DELETE FROM unfinished_signins WHERE user_id = $1",
+        "DELETE FROM mailed_codes WHERE user_id = $1",
         "DELETE FROM upstream_attempts WHERE user_id = $1",
     ] {
         execute!(tx, table, user_id)?;

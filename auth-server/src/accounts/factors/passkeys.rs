@@ -20,7 +20,6 @@ use webauthn_rs::prelude::{
     RegisterPublicKeyCredential, Webauthn, WebauthnBuilder, WebauthnError,
 };
 
-use super::mailed;
 use crate::accounts::notices;
 use crate::sessions::{self, SignedIn, remembered};
 
@@ -200,7 +199,6 @@ pub async fn still_holds(tx: &mut Tx, platform: &Platform, used: &Used) -> Resul
     if passkey.update_credential(&used.result) == Some(true) {
         execute!(tx, "UPDATE passkeys SET credential = $2 WHERE id = $1", used.id, Json(&passkey))?;
     }
-    mailed::allow_again(tx, used.user_id).await?;
     audit::record(tx, platform, "signin.succeeded", Some(used.user_id), None, json!({"via": "passkey"})).await?;
     Ok(true)
 }

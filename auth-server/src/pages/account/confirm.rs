@@ -26,7 +26,7 @@ use crate::pages::samples::Samples;
 use crate::pages::second_factor::code_field;
 use crate::pages::signing_in::{Proof, Second, Shown, conclude_with, finish};
 use crate::pages::texts::Texts;
-use crate::protocol::authorization::{Loaded, Pending, lacks_second_factor, load};
+use crate::protocol::authorization::{Loaded, Pending, lacks_second_factor, load, showed_for};
 use crate::sessions::{ACR_PASSWORD, AMR_PASSWORD, with_code};
 
 #[derive(Template)]
@@ -66,7 +66,9 @@ async fn shown(
     let pending = through.load(state, &mut account.page).await?;
     // A code shows that somebody holds the app, not that they are who signed in: an app that wants that asked anew gets the
     // whole of it.
-    if pending.as_ref().is_some_and(|pending| wants_more(state, account, pending)) {
+    if let Some(pending) = &pending
+        && wants_more(state, account, pending).await.map_err(|error| error::database(&account.page, &error))?
+    {
         return Ok(see_other(&through.link("/login")));
     }
     let client = pending.map(|pending| pending.client.name.clone());
@@ -200,9 +202,10 @@ pub async fn submit_passkey(
 }
 
 /// Does this request lack more than a second factor: the sign-in anew?
-fn wants_more(state: &AppState, account: &Account, pending: &Pending) -> bool {
+async fn wants_more(state: &AppState, account: &Account, pending: &Pending) -> Result<bool, DbError> {
+    let showed = showed_for(state, &pending.request, &account.signed_in).await?;
     let now = state.platform.clock.now();
-    !lacks_second_factor(&pending.request, &account.signed_in, pending.created_at, now)
+    Ok(!lacks_second_factor(&pending.request, &account.signed_in, showed, pending.created_at, now))
 }
 
 /// A code beside what the session began with. It is not said to be as good as a passkey was: that one was not shown now.
@@ -216,7 +219,7 @@ async fn by_code(
     let user = account.signed_in.user_id;
     if let Some(id) = sent.through.id()
         && let Loaded::Live(pending) = load(state, id).await?
-        && wants_more(state, account, &pending)
+        && wants_more(state, account, &pending).await?
     {
         return Ok(see_other(&sent.through.link("/login")));
     }

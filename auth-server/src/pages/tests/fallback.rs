@@ -221,6 +221,67 @@ async fn an_app_that_asks_for_more_is_not_spared_by_a_remembered_device() {
     .await;
 }
 
+/// One leaves the app's request where it is, signs in beside it, and goes on with it.
+#[tokio::test]
+async fn nobody_signs_in_beside_a_request_to_be_spared() {
+    each_state(&[], |state| async move {
+        let (_, secret, _) = ann(&state).await;
+        let mut browser = remembered(&state, &secret).await;
+        for more in ["&prompt=login", "&max_age=0", "&max_age=86400", "&acr_values=urn%3Areferris%3Aacr%3Amfa"] {
+            let asked = browser.get(&app(&state, more).await).await;
+            let (_, request) = asked.location().split_once("request=").expect("a sign-in for the request");
+            let goes_on = format!("/oauth/authorize/continue?request={request}");
+            assert_eq!(types_password(&mut browser, "/login").await, "/", "{more}: the device is remembered");
+            let page = browser.get(&goes_on).await;
+            assert!(page.location().starts_with("/login?request="), "{more}: {}", page.location());
+            // Nor with a request that is made only now.
+            let again = browser.get(&app(&state, more).await).await;
+            assert!(again.location().starts_with("/login?request="), "{more}: {}", again.location());
+            // The code is what it lacks, and all that it lacks.
+            let step = browser.get(page.location()).await;
+            assert!(step.location().starts_with("/account/confirm?request="), "{more}: {}", step.location());
+            let csrf = browser.get(step.location()).await.hidden("csrf");
+            let code = code_at(&secret, state.platform.clock.now());
+            let done = browser
+                .post("/account/confirm", &[("csrf", csrf.as_str()), ("request", request), ("code", &code)])
+                .await;
+            let back = browser.get(done.location()).await;
+            assert!(back.location().starts_with("https://app.example/cb?code="), "{more}: {}", back.location());
+            signs_out(&mut browser).await;
+            state.platform.clock.advance(Duration::from_secs(60));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn codes_are_mailed_again_once_the_app_was_shown_beside_the_password_and_not_before() {
+    each_state(MAIL, |state| async move {
+        let (ann, secret, _) = ann(&state).await;
+        let refused = async || {
+            let mut conn = state.platform.db.read().await.unwrap();
+            let sql = "SELECT COUNT(*) FROM totp_secrets WHERE mail_refused_at IS NOT NULL";
+            crate::accounts::testing::count(&mut conn, sql).await == 1
+        };
+        let refuse = async || {
+            let mut tx = state.platform.db.begin().await.unwrap();
+            mailed::refuse_from_now(&mut tx, &state.platform, ann).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        refuse().await;
+        let mut browser = remembered(&state, &secret).await;
+        assert!(!refused().await, "a sign-in with both");
+        // In a session that is there, the code comes without the password.
+        refuse().await;
+        assert!(is_spared(&mut browser).await);
+        let csrf = browser.get("/account/confirm").await.hidden("csrf");
+        let code = code_at(&secret, state.platform.clock.now());
+        assert_eq!(browser.post("/account/confirm", &[("csrf", csrf.as_str()), ("code", &code)]).await.status, 303);
+        assert!(refused().await);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn remembered_devices_are_listed_and_forgotten_one_by_one_and_all_at_once() {
     each_state(&[], |state| async move {

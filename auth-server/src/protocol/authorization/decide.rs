@@ -10,7 +10,7 @@ use shared::ids::AuthorizationRequestId;
 use sqlx::types::Json;
 
 use super::ValidatedRequest;
-use super::next::{Ask, consent_of, signed_in_enough};
+use super::next::{Ask, consent_of, showed_for, signed_in_enough};
 use super::pending::{Pending, check_standing, consume, persist};
 use super::response::Delivery;
 use crate::accounts::terms;
@@ -29,7 +29,8 @@ pub async fn allow(state: &AppState, pending: Pending, signed_in: &SignedIn) -> 
     let platform = &state.platform;
     let Pending { client, request, .. } = &pending;
     // The page can be opened by hand, past the sign-in that was asked for.
-    if !signed_in_enough(request, signed_in, Some(pending.created_at), platform.clock.now()) {
+    let showed = showed_for(state, request, signed_in).await?;
+    if !signed_in_enough(request, signed_in, showed, Some(pending.created_at), platform.clock.now()) {
         return Ok(sign_in_page(pending.id));
     }
     // And past the terms.

@@ -22,7 +22,7 @@ use crate::sessions::{SignedIn, satisfied};
 
 pub use arrival::{Channel, take_up};
 pub use decide::{allow, deny, issue, refuse};
-pub use next::{Ask, Next, lacks_second_factor, next};
+pub use next::{Ask, Next, lacks_second_factor, next, showed_for};
 pub use pending::{Loaded, Pending, choose, continue_url, gone, insert, load, persist, request_in};
 pub use response::{Delivery, redirect, with_query};
 pub use validate::{Refusal, validate};

@@ -11,6 +11,7 @@ use sqlx::types::Json;
 use url::Url;
 
 use super::ValidatedRequest;
+use crate::accounts::factors::{self, Showed};
 use crate::accounts::terms;
 use crate::clients::{Client, OFFLINE_ACCESS, is_loopback};
 use crate::protocol::error::{Code, OAuthError};
@@ -76,11 +77,16 @@ fn is_fresh(signed_in: &SignedIn, since: Option<DateTime<Utc>>) -> bool {
 pub(super) fn signed_in_enough(
     request: &ValidatedRequest,
     signed_in: &SignedIn,
+    showed: Showed,
     since: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> bool {
     let fresh = is_fresh(signed_in, since);
     if !request.accepts(signed_in) {
+        return false;
+    }
+    // Who asks for a sign-in anew, or not long ago, means all of it.
+    if showed == Showed::Spared && request.wants_sign_in() {
         return false;
     }
     if (request.prompts("login") || request.prompts("create")) && !fresh {
@@ -90,9 +96,10 @@ pub(super) fn signed_in_enough(
     if request.prompts("select_account") && !fresh && request.chosen != Some(signed_in.sid) {
         return false;
     }
-    // A wish, not a condition: one try to meet it (RFC 9470 §5).
+    // A wish, not a condition: one try to meet it (RFC 9470 §5), with all that the account has.
+    let tried = fresh && showed == Showed::All;
     let met = request.acr_values.is_empty() || satisfied(&request.acr_values, &signed_in.acr).is_some();
-    if !(fresh || request.is_silent() || met) {
+    if !(tried || request.is_silent() || met) {
         return false;
     }
     match request.max_age.and_then(|s| i64::try_from(s).ok()).and_then(TimeDelta::try_seconds) {
@@ -102,17 +109,29 @@ pub(super) fn signed_in_enough(
     }
 }
 
+/// What was shown in this session, as far as the request asks.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn showed_for(state: &AppState, request: &ValidatedRequest, signed_in: &SignedIn) -> Result<Showed, DbError> {
+    if !request.wants_sign_in() && request.acr_values.is_empty() {
+        return Ok(Showed::All);
+    }
+    factors::showed(&mut state.platform.db.read().await?, signed_in).await
+}
+
 /// Is a second factor all that the sign-in lacks for this request?
 pub fn lacks_second_factor(
     request: &ValidatedRequest,
     signed_in: &SignedIn,
+    showed: Showed,
     since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> bool {
     let (acr, _) = with_code(signed_in.amr.iter().map(String::as_str));
     let with_it = SignedIn { acr: acr.to_owned(), ..signed_in.clone() };
-    let enough = |signed_in| signed_in_enough(request, signed_in, Some(since), now);
-    !enough(signed_in) && enough(&with_it)
+    let enough = |signed_in, showed| signed_in_enough(request, signed_in, showed, Some(since), now);
+    !enough(signed_in, showed) && enough(&with_it, Showed::All)
 }
 
 /// What the request needs next, for this session.
@@ -131,7 +150,12 @@ pub async fn next<'s>(
             OAuthError::new(Code::UnmetAuthenticationRequirements, "the sign-in is of another acr")
         }));
     }
-    let Some(signed_in) = signed_in.filter(|s| signed_in_enough(request, s, since, state.platform.clock.now())) else {
+    let showed = match signed_in {
+        Some(signed_in) => showed_for(state, request, signed_in).await?,
+        None => Showed::All,
+    };
+    let now = state.platform.clock.now();
+    let Some(signed_in) = signed_in.filter(|s| signed_in_enough(request, s, showed, since, now)) else {
         return Ok(Next::Ask(if request.prompts("create") { Ask::SignUp } else { Ask::SignIn }));
     };
     if terms::are_wanted(state, signed_in.user_id).await? {
@@ -282,13 +306,29 @@ mod tests {
             prompt: prompt.iter().map(|p| (*p).to_owned()).collect(),
             ..ValidatedRequest::default()
         };
-        let enough = |request: &ValidatedRequest, since| signed_in_enough(request, &signed_in, since, now);
+        let enough = |request: &ValidatedRequest, since| signed_in_enough(request, &signed_in, Showed::All, since, now);
         assert!(enough(&ValidatedRequest::default(), None));
         assert!(enough(&wish("urn:example:bronze", &[]), None));
         assert!(!enough(&wish("urn:example:gold", &[]), None));
         // Whoever signed in for this request did what could be done; and where nobody may be asked, it stays a wish.
         assert!(enough(&wish("urn:example:gold", &[]), Some(now - TimeDelta::hours(2))));
         assert!(enough(&wish("urn:example:gold", &["none"]), None));
+        // Who was spared something, or had a lesser thing for it, has not tried.
+        let since = Some(now - TimeDelta::hours(2));
+        for showed in [Showed::Spared, Showed::Mailed] {
+            assert!(!signed_in_enough(&wish("urn:example:gold", &[]), &signed_in, showed, since, now), "{showed:?}");
+        }
+        let recent = ValidatedRequest { max_age: Some(86_400), ..ValidatedRequest::default() };
+        for (request, showed, expected) in [
+            (&recent, Showed::All, true),
+            (&recent, Showed::Mailed, true),
+            (&recent, Showed::Spared, false),
+            (&wish("urn:example:bronze", &["login"]), Showed::Mailed, true),
+            (&wish("urn:example:bronze", &["login"]), Showed::Spared, false),
+            (&ValidatedRequest::default(), Showed::Spared, true),
+        ] {
+            assert_eq!(signed_in_enough(request, &signed_in, showed, since, now), expected, "{showed:?}");
+        }
     }
 
     #[test]
@@ -316,7 +356,7 @@ mod tests {
         ] {
             let since = Some(now - TimeDelta::minutes(1));
             assert_eq!(
-                signed_in_enough(&asks(prompt, chosen), &signed_in, since, now),
+                signed_in_enough(&asks(prompt, chosen), &signed_in, Showed::All, since, now),
                 expected,
                 "{prompt:?} {chosen:?}"
             );
