@@ -197,10 +197,12 @@ pub fn samples(page: &Page, into: &mut Samples) {
     into.page("verify-address", || {
         VerifyPage::new(page, "sample", Stage::AskAddress { email: email() }).asking_password()
     });
-    into.page("verify-sign-up", || VerifyPage::new(page, "sample", Stage::AskSignUp { email: email() }));
+    into.page("verify-sign-up", || {
+        VerifyPage::new(page, "sample", Stage::AskSignUp { email: email() }).asking_password()
+    });
     into.page("verify-code-refused", || {
         let reason = page.t().get(refusal_message(shared::referrals::store::Refusal::Unknown));
-        VerifyPage::new(page, "sample", Stage::CodeRefused { reason })
+        VerifyPage::new(page, "sample", Stage::CodeRefused { reason }).asking_password()
     });
     for (name, stage) in [
         ("verify-proved", Stage::AddressProved),

@@ -5,7 +5,7 @@ mailed-lead = We can mail a code to the address of your account, for when neithe
 mailed-submit = Mail me a code
 mailed-sent = A code is on its way to the address of your account. Enter it here, in this browser.
 mailed-again = Send another mail
-mailed-hint = Codes are mailed to a confirmed address only, and not after a forgotten password was replaced: sign in once with the app, a recovery code or a passkey first.
+mailed-hint = Codes are mailed to a confirmed address only, and not after a forgotten password was replaced: sign in once with the password and the app, or a recovery code, first.
 mailed-over = Too many wrong codes, or the code is too old. Have another one mailed.
 
 remember-device = { $n ->
