@@ -1,4 +1,4 @@
-//! What every request of both services passes, whatever it asks for: [`edge`] on the way in and out, [`extract`] for
+//! What every request of both services passes, whatever it asks for: [`edge()`] on the way in and out, [`extract`] for
 //! what it carries, [`client_ip`] for where it comes from, [`client_certificate`] for what the client showed of itself, [`health`], and
 //! [`serve`].
 
@@ -41,7 +41,7 @@ pub fn edge(platform: &Platform) -> Edge {
         .with_certificates_from(platform.config.client_certificate_header())
 }
 
-/// [`edge`] around all of a router.
+/// [`edge()`] around all of a router.
 pub fn layers(router: Router, platform: &Platform) -> Router {
     edge(platform).wrap(router)
 }
