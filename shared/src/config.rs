@@ -7,8 +7,10 @@
 mod brand;
 mod check;
 mod keys;
+mod programme;
 mod tls;
 
 pub use check::{ConfigError, Mistake, load, load_from};
 pub use keys::*;
+pub use programme::{QualifyOn, RewardRule, Side};
 pub use tls::TlsSettings;

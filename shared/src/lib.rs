@@ -32,5 +32,6 @@ pub mod testing;
 #[cfg(feature = "fuzzing")]
 pub mod untrusted;
 pub mod users;
+pub mod webhooks;
 
 pub use platform::Platform;

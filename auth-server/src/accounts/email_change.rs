@@ -369,7 +369,7 @@ async fn apply(
     execute!(tx, "DELETE FROM enrichments WHERE user_id = $1", user.id)?;
     signup::ask_about_address(tx, platform, user.id).await?;
     signup::ask_who(tx, platform, user.id).await?;
-    shared::referrals::store::mark_verified(tx, platform, user.id).await?;
+    shared::referrals::life::mark_verified(tx, platform, user.id).await?;
     sessions::end_others_of(tx, platform, user.id, signed_in.sid).await?;
     audit::record(tx, platform, "email.changed", Some(user.id), None, serde_json::json!({})).await?;
     for to in [&user.email, &new.display] {

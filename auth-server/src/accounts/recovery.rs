@@ -20,7 +20,7 @@ use shared::http::ClientIp;
 use shared::ids::{PendingSignupId, RecoveryId, UserId};
 use shared::limits::Limited;
 use shared::outbox::{self, Job, Notice};
-use shared::referrals::store;
+use shared::referrals::life;
 use shared::secret::PlainToken;
 use shared::users::{self, User};
 use shared::{Platform, audit, execute, fetch_optional};
@@ -299,7 +299,7 @@ async fn consume(tx: &mut Tx, platform: &Platform, id: RecoveryId, phc: &str) ->
         execute!(tx, "DELETE FROM terms_agreements WHERE user_id = $1", user_id)?;
         signup::ask_who(tx, platform, user_id).await?;
     }
-    store::mark_verified(tx, platform, user_id).await?;
+    life::mark_verified(tx, platform, user_id).await?;
     // What else was under way may be of who had to be kept out.
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(

@@ -17,7 +17,8 @@ use shared::limits::Limited;
 use shared::outbox::{self, Job};
 use shared::referrals::cached;
 use shared::referrals::code::CodeKey;
-use shared::referrals::store::{self, Refusal};
+use shared::referrals::store::{self, Redemption, Refusal, Source};
+use shared::referrals::trace::Trace;
 use shared::users::{self, NewUser};
 use shared::{Platform, audit, execute};
 
@@ -280,7 +281,20 @@ pub(super) async fn create(
     let referred = match &code {
         None => false,
         Some(key) => {
-            match store::redeem(tx, platform, key, id, &user.email.canonical, email_verified_at.is_some()).await? {
+            match store::redeem(
+                tx,
+                platform,
+                Redemption {
+                    key,
+                    newcomer: id,
+                    canonical_email: &user.email.canonical,
+                    email_is_verified: email_verified_at.is_some(),
+                    source: Source::Code,
+                    trace: &Trace::default(),
+                },
+            )
+            .await?
+            {
                 Ok(_) => true,
                 Err(refusal) => return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)])),
             }

@@ -23,7 +23,9 @@ use shared::http::ClientIp;
 use shared::ids::{PendingSignupId, UserId};
 use shared::limits::Limited;
 use shared::referrals::code::CodeKey;
-use shared::referrals::store::{self, Refusal};
+use shared::referrals::life;
+use shared::referrals::store::{self, Redemption, Refusal, Source};
+use shared::referrals::trace::Trace;
 use shared::secret::PlainToken;
 use shared::users::{self, NewUser};
 use shared::{Platform, audit, execute, fetch_optional};
@@ -294,7 +296,7 @@ async fn prove_address(
     if before.email_verified_at.is_none() {
         signup::ask_who(tx, platform, user_id).await?;
     }
-    store::mark_verified(tx, platform, user_id).await?;
+    life::mark_verified(tx, platform, user_id).await?;
     audit::record(tx, platform, "email.verified", Some(user_id), None, serde_json::json!({})).await?;
     Ok(user_id)
 }
@@ -377,7 +379,20 @@ pub(super) async fn make(
         None if invited && !has_referrer => return Err(ConfirmError::CodeRefused(store::Refusal::Unknown)),
         None => has_referrer,
         // Last: the code's row is locked from here to the commit.
-        Some(key) => match store::redeem(tx, platform, &key, user_id, &canonical, true).await? {
+        Some(key) => match store::redeem(
+            tx,
+            platform,
+            Redemption {
+                key: &key,
+                newcomer: user_id,
+                canonical_email: &canonical,
+                email_is_verified: true,
+                source: Source::Code,
+                trace: &Trace::default(),
+            },
+        )
+        .await?
+        {
             Ok(_) => true,
             Err(refusal) => return Err(ConfirmError::CodeRefused(refusal)),
         },
@@ -425,7 +440,7 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
     let referrer: Option<(i64,)> =
         fetch_optional!(tx, (i64,), "SELECT CAST(1 AS BIGINT) FROM referrals WHERE referral_user_id = $1", user_id)?;
     if referrer.is_some() {
-        store::mark_verified(tx, platform, user_id).await?;
+        life::mark_verified(tx, platform, user_id).await?;
     }
     Ok(referrer.is_some())
 }

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use shared::referrals::code::CodeKey;
-use shared::referrals::store;
+use shared::referrals::store::{self, Redemption, Source};
+use shared::referrals::trace::Trace;
 
 use crate::world::{Actor, EVERYTHING, World, on_each_store};
 
@@ -10,7 +11,21 @@ use crate::world::{Actor, EVERYTHING, World, on_each_store};
 async fn sign_up(world: &World, code: &str, newcomer: &Actor, verified: bool) {
     let mut tx = world.platform.db.begin().await.unwrap();
     let key = CodeKey::fold(code).unwrap();
-    store::redeem(&mut tx, &world.platform, &key, newcomer.id(), &newcomer.email, verified).await.unwrap().unwrap();
+    store::redeem(
+        &mut tx,
+        &world.platform,
+        Redemption {
+            key: &key,
+            newcomer: newcomer.id(),
+            canonical_email: &newcomer.email,
+            email_is_verified: verified,
+            source: Source::Code,
+            trace: &Trace::default(),
+        },
+    )
+    .await
+    .unwrap()
+    .unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -339,6 +339,7 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
         wrong("factors.remember_days", "at most 365: who left a device behind a year ago is to be asked".into());
     }
     upstreams(config, &mut wrong);
+    super::programme::check(&config.programme, &mut wrong);
     super::brand::contradictions(config, &mut wrong);
     if config.passwords.min_length < 8 {
         wrong("passwords.min_length", "at least 8 (NIST SP 800-63B §3.1.1.2)".into());

@@ -7,7 +7,9 @@ use figment::value::Value;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::programme::{QualifyOn, RewardRule};
 use crate::brand::{Colour, Theme};
+use crate::referrals::signals::Signal;
 use crate::secret::Secret;
 
 /// One key of the configuration.
@@ -58,6 +60,9 @@ setting! {
     RegistrationPolicy {}
     SignUpPolicy {}
     Vec<Upstream> { const TEXTUAL: bool = false; }
+    Vec<RewardRule> { const TEXTUAL: bool = false; }
+    Vec<Signal> { const TEXTUAL: bool = false; }
+    QualifyOn {}
     LogFormat {}
     Option<Colour> {}
     Theme {}
@@ -372,6 +377,29 @@ settings! {
     referrals: Referrals {
         /// The furthest a code's expiry may lie ahead, in days.
         max_code_days: u64 = "365";
+    }
+    /// The referral programme: when a referral counts, what is credited for it, and what speaks against it.
+    programme: Programme {
+        /// When a referral qualifies: `call`, when somebody says so by the API (`POST /v1/referrals/{id}/qualify`);
+        /// `verified`, by itself once the person's address is confirmed.
+        qualify_on: QualifyOn = "\"call\"";
+        /// How many days after the sign-up a referral may qualify; after that it expires. 0: any time.
+        lapse_days: u64 = "0";
+        /// How many days a qualified referral is held before it is rewarded, in case it has to be rejected.
+        hold_days: u64 = "14";
+        /// What is credited once a referral is rewarded. One table `[[programme.rewards]]` for each rule: `name` (stays
+        /// the same: it is in the ledger), `to` (`referrer` or `referral`), `currency` (such as `EUR`), `amount` in its
+        /// smallest unit; `from` and `up_to` (the first and the last of a referrer's rewarded referrals, counted from 1,
+        /// that the rule is for: a tier; default: all), and `cap` (how much one person is credited by this rule in all;
+        /// default: any amount).
+        rewards: Vec<RewardRule> = "[]";
+        /// Signals for which a referral is rejected at once. All others are for somebody to look at:
+        /// `same_mailbox`, `disposable_domain`, `same_device`, `address_velocity`, `cycle`, `undeliverable_email`.
+        reject_on: Vec<Signal> = "[]";
+        /// More sign-ups than this by one referrer's codes from one network address in a day are a signal.
+        address_velocity: u64 = "5";
+        /// How many days sign-ups are compared by browser. Their traces are deleted after it. 0: no traces are kept.
+        trace_days: u64 = "30";
     }
     /// Invitations by mail.
     invitations: Invitations {

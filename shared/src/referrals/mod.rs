@@ -3,4 +3,8 @@
 pub mod cached;
 pub mod code;
 pub mod deletion;
+pub mod life;
+pub mod rewards;
+pub mod signals;
 pub mod store;
+pub mod trace;

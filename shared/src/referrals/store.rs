@@ -1,8 +1,11 @@
 //! The tables of referral codes and referrals. Each function runs inside the caller's connection or transaction.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, TimeDelta, Utc};
 
 use super::code::{CodeKey, ReferralCode};
+use super::life;
+use super::signals::{self, Newcomer};
+use super::trace::Trace;
 use crate::db::{Conn, DbError, Tx};
 use crate::ids::{CodeId, ReferralId, UserId};
 use crate::platform::Platform;
@@ -160,6 +163,49 @@ pub async fn delete(
     )
 }
 
+/// Who signs up with a code, and how it came to them.
+#[derive(Clone, Copy, Debug)]
+pub struct Redemption<'a> {
+    pub key: &'a CodeKey,
+    pub newcomer: UserId,
+    pub canonical_email: &'a str,
+    pub email_is_verified: bool,
+    pub source: Source,
+    pub trace: &'a Trace,
+}
+
+/// How a code came to a sign-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Typed, or in the link that led to the sign-up.
+    #[default]
+    Code,
+    /// Kept since the first link that was followed.
+    FirstTouch,
+    /// Kept since the last.
+    LastTouch,
+}
+
+impl Source {
+    /// As in `referrals.source`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::FirstTouch => "first_touch",
+            Self::LastTouch => "last_touch",
+        }
+    }
+
+    /// Reads what [`Source::as_str`] wrote.
+    pub fn stored(text: &str) -> Self {
+        match text {
+            "first_touch" => Self::FirstTouch,
+            "last_touch" => Self::LastTouch,
+            _ => Self::Code,
+        }
+    }
+}
+
 /// Counts one use of the code and records the referral. Call it last in the sign-up's transaction: a popular code's
 /// row is locked from here to the commit.
 ///
@@ -167,11 +213,9 @@ pub async fn delete(
 pub async fn redeem(
     tx: &mut Tx,
     platform: &Platform,
-    key: &CodeKey,
-    newcomer: UserId,
-    newcomer_canonical_email: &str,
-    email_is_verified: bool,
+    redemption: Redemption<'_>,
 ) -> Result<Result<ReferralId, Refusal>, DbError> {
+    let Redemption { key, newcomer, canonical_email, email_is_verified, source, trace } = redemption;
     let now = platform.clock.now();
     let Some(code) = by_key(tx, key).await? else { return Ok(Err(Refusal::Unknown)) };
     if let Some(refusal) = refusal(&code, now) {
@@ -181,9 +225,13 @@ pub async fn redeem(
     if referrer.as_ref().is_some_and(|referrer| referrer.deletion_at.is_some()) {
         return Ok(Err(Refusal::Deleted));
     }
-    if referrer.is_some_and(|r| r.email_canonical == newcomer_canonical_email) {
+    if referrer.is_some_and(|r| r.email_canonical == canonical_email) {
         return Ok(Err(Refusal::SelfReferral));
     }
+    let signals =
+        signals::examine(tx, platform, Newcomer { referrer: code.referrer_id, user: newcomer, canonical_email, trace })
+            .await?;
+    trace.keep(tx, platform, newcomer).await?;
     // The guard repeats what was read above: between the two, the code may have been deleted or used up.
     let counted = fetch_optional!(
         tx,
@@ -199,19 +247,27 @@ pub async fn redeem(
         return Ok(Err(code.and_then(|code| refusal(&code, now)).unwrap_or(Refusal::Unknown)));
     }
     let id = ReferralId::new(&platform.random, &platform.clock);
-    let status = if email_is_verified { "verified" } else { "pending" };
+    let lapses_at = match platform.config.programme.lapse_days {
+        0 => None,
+        days => now.checked_add_days(Days::new(days)),
+    };
     execute!(
         tx,
-        "INSERT INTO referrals (id, referrer_id, referral_user_id, code_id, status, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $6)",
+        "INSERT INTO referrals (id, referrer_id, referral_user_id, code_id, status, source, lapses_at, created_at, \
+         updated_at) VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $7)",
         id,
         code.referrer_id,
         newcomer,
         code.id,
-        status,
+        source.as_str(),
+        lapses_at,
         now
     )?;
-    append_event(tx, platform, id, None, status, "sign-up with a referral code").await?;
+    life::began(tx, platform, id, code.referrer_id).await?;
+    signals::raise(tx, platform, id, &signals).await?;
+    if email_is_verified {
+        life::verify(tx, platform, id).await?;
+    }
     Ok(Ok(id))
 }
 
@@ -223,44 +279,6 @@ pub fn refusal(code: &CodeRow, now: DateTime<Utc>) -> Option<Refusal> {
         "exhausted" => Some(Refusal::Exhausted),
         _ => Some(Refusal::Expired),
     }
-}
-
-/// The referral's address was confirmed: pending becomes verified. Nothing happens to any other status.
-pub async fn mark_verified(tx: &mut Tx, platform: &Platform, newcomer: UserId) -> Result<(), DbError> {
-    let changed: Option<(ReferralId,)> = fetch_optional!(
-        tx,
-        (ReferralId,),
-        "UPDATE referrals SET status = 'verified', updated_at = $2 \
-         WHERE referral_user_id = $1 AND status = 'pending' RETURNING id",
-        newcomer,
-        platform.clock.now()
-    )?;
-    match changed {
-        Some((id,)) => append_event(tx, platform, id, Some("pending"), "verified", "email address confirmed").await,
-        None => Ok(()),
-    }
-}
-
-async fn append_event(
-    tx: &mut Tx,
-    platform: &Platform,
-    referral: ReferralId,
-    from: Option<&str>,
-    to: &str,
-    reason: &str,
-) -> Result<(), DbError> {
-    execute!(
-        tx,
-        "INSERT INTO referral_events (id, referral_id, from_status, to_status, reason, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
-        platform.random.uuid_v7(&platform.clock),
-        referral,
-        from,
-        to,
-        reason,
-        platform.clock.now()
-    )?;
-    Ok(())
 }
 
 /// A referral with what its referrer may see of the person.
