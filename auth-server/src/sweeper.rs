@@ -94,6 +94,11 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "upstream_proofs" "id" now;
         "upstream_attempts" "id" now;
         "remembered_devices" "id" now;
+        "signup_traces" "user_id" now;
+        // A hash is of one day, and ends with it wherever it stands.
+        "referral_visitors" "address_hash" now;
+        "daily_salts" "day" now;
+        "invitations" "id" now;
     }
     total += crate::accounts::deletion::sweep(platform).await?;
     total += sweep_documents(platform).await?;

@@ -49,8 +49,12 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
         .routes(routes!(codes::create, codes::list))
         .routes(routes!(codes::lookup))
         .routes(routes!(codes::get, codes::delete))
+        .routes(routes!(codes::rotate::create))
+        .routes(routes!(codes::stats::get))
+        .routes(routes!(codes::qr::get))
         .routes(routes!(referrals::list))
-        .routes(routes!(invitations::create))
+        .routes(routes!(invitations::create, invitations::own::list))
+        .routes(routes!(invitations::own::get, invitations::own::withdraw))
         .layer(no_store());
     if let Some(state) = state {
         private = private.layer(from_fn_with_state(state.clone(), access::hand_out_nonce));

@@ -35,14 +35,20 @@ async fn every_operation_is_described_with_its_scope_and_its_problems() {
         assert_eq!(
             operations,
             [
+                "DELETE /v1/invitations/{id} referral-codes:read",
                 "DELETE /v1/referral-codes/{code} referral-codes:write",
                 "GET /.well-known/oauth-protected-resource -",
+                "GET /v1/invitations referral-codes:read",
+                "GET /v1/invitations/{id} referral-codes:read",
                 "GET /v1/referral-codes referral-codes:read",
                 "GET /v1/referral-codes/lookup referral-codes:read",
                 "GET /v1/referral-codes/{code} referral-codes:read",
+                "GET /v1/referral-codes/{code}/qr.svg referral-codes:read",
+                "GET /v1/referral-codes/{code}/stats referral-codes:read",
                 "GET /v1/referrers/{id}/referrals referrals:read",
                 "POST /v1/invitations referral-codes:read",
                 "POST /v1/referral-codes referral-codes:write",
+                "POST /v1/referral-codes/{code}/rotate referral-codes:write",
             ]
         );
         assert_every_reference_leads_somewhere(&document, &document);

@@ -1,12 +1,11 @@
-//! A QR code as an SVG picture that stands in the page itself: one path, no styles, dark on light in every theme.
+//! A QR code as an SVG picture, to stand in a page or alone: one path, no styles, dark on light in every theme.
 
 use qrcode::{Color, EcLevel, QrCode};
 
 /// Light modules around the code, without which cameras do not find it (ISO/IEC 18004 §9.1).
 const QUIET: usize = 4;
 
-/// `text` as a picture; `None` when it is too long for one. `label` is what it says to who does not see it, and must be
-/// escaped already.
+/// `text` as a picture; `None` when it is too long for one. `label` is what it says to who does not see it.
 pub fn svg(text: &str, label: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::M).ok()?;
     let (width, modules) = (code.width(), code.to_colors());
@@ -21,11 +20,16 @@ pub fn svg(text: &str, label: &str) -> Option<String> {
             x += run.max(1);
         }
     }
-    let side = width + 2 * QUIET;
+    let (side, label) = (width + 2 * QUIET, escape(label));
     Some(format!(
-        "<svg class=\"qr\" role=\"img\" aria-label=\"{label}\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\">\
+        "<svg class=\"qr\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"{label}\" \
+         viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\">\
          <path fill=\"#fff\" d=\"M0 0h{side}v{side}H0z\"/><path fill=\"#000\" d=\"{path}\"/></svg>"
     ))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -35,9 +39,9 @@ mod tests {
     /// Draws the path again, module by module.
     #[test]
     fn the_picture_has_the_modules_of_the_code() {
-        let text = "https://id.example.com/signup?ref=7K2M9QXD";
+        let text = "https://id.example.com/r/7K2M9QXD";
         let code = QrCode::with_error_correction_level(text, EcLevel::M).unwrap();
-        let svg = svg(text, "a code").unwrap();
+        let svg = svg(text, "a <code> & \"more\"").unwrap();
         let path = svg.split("fill=\"#000\" d=\"").nth(1).unwrap().split('"').next().unwrap();
         let mut drawn = vec![Color::Light; code.width() * code.width()];
         for run in path.split('M').skip(1) {
@@ -50,6 +54,7 @@ mod tests {
             }
         }
         assert!(drawn == code.to_colors());
+        assert!(svg.contains("aria-label=\"a &lt;code> &amp; &quot;more&quot;\""));
         assert!(!svg.contains("style"));
         assert!(super::svg(&"a".repeat(5000), "").is_none());
     }
