@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::db::{Db, DbError, Tx};
 use crate::ids::{
-    ClientId, EmailChangeId, InvitationId, MailedCodeId, PendingSignupId, RecoveryId, SessionId, UpstreamProofId, UserId,
+    ClientId, EmailChangeId, InvitationId, MailedCodeId, PendingSignupId, RecoveryId, SessionId, UpstreamProofId,
+    UserId,
 };
 use crate::platform::Platform;
 use crate::{execute, fetch_all};

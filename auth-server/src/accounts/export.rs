@@ -464,12 +464,7 @@ async fn programme(conn: &mut Conn, document: &mut Document, user: UserId) -> Re
 }
 
 /// The invitations that one had mailed, as the referral API tells of them.
-async fn invited(
-    conn: &mut Conn,
-    document: &mut Document,
-    platform: &Platform,
-    user: UserId,
-) -> Result<(), DbError> {
+async fn invited(conn: &mut Conn, document: &mut Document, platform: &Platform, user: UserId) -> Result<(), DbError> {
     let now = platform.clock.now();
     document.begin_list("invitations");
     let mut before: Option<InvitationId> = None;

@@ -13,7 +13,10 @@ const NOT_EXPORTED: &[(&str, &str)] = &[
 
 /// Tables about a person's referral that name no person, and no part in the document.
 const UNNAMED: &[(&str, &str)] = &[
-    ("referral_signals", "how abuse is noticed, which who abuses is not told (GDPR, recital 63); `referred_by` has the status"),
+    (
+        "referral_signals",
+        "how abuse is noticed, which who abuses is not told (GDPR, recital 63); `referred_by` has the status",
+    ),
     ("daily_salts", "random, and gone with the day"),
     ("referral_visitors", "hashes of strangers, gone with the day"),
     ("referral_code_days", "the sums stand with each of `referral_codes`"),
@@ -49,7 +52,7 @@ async fn every_table_with_rows_about_people_is_in_the_document() {
         }
         for (table, _) in UNNAMED {
             let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
-            let (rows,): (i64,) = shared::fetch_one!(&mut conn, (i64,), sql.clone()).unwrap();
+            let (rows,): (i64,) = shared::fetch_one!(&mut conn, (i64,), sql).unwrap();
             assert!(rows >= 0, "{table} is not there any more");
         }
     })

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use super::signup::{self, NewAccount, Outcome, SignUpError};
 use super::verification::{self, ConfirmError, Confirmed, SignUp};
 use super::ways_in::{self, WayIn};
-use super::{Fault, notices, typed_code};
+use super::{notices, typed_code};
 use crate::AppState;
 use crate::sessions::{self, SignedIn, remembered};
 use crate::upstream::{Identity, Secrets};

@@ -10,8 +10,8 @@ use axum::response::Response;
 use shared::Platform;
 use shared::db::DbError;
 use shared::http::ClientIp;
-use shared::referrals::code::CodeKey;
 use shared::referrals::clicks;
+use shared::referrals::code::CodeKey;
 use shared::referrals::store::{self, CodeRow};
 
 use super::layout::see_other;
@@ -22,8 +22,22 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Words by which programs that follow links for people, or make pictures of what a link leads to, name themselves.
 const ROBOTS: &[&str] = &[
-    "bot", "crawler", "spider", "preview", "facebookexternalhit", "whatsapp", "slack-imgproxy", "snapchat", "scrape",
-    "headless", "vkshare", "embedly", "google-read-aloud", "googleother", "apis-google", "mediapartners",
+    "bot",
+    "crawler",
+    "spider",
+    "preview",
+    "facebookexternalhit",
+    "whatsapp",
+    "slack-imgproxy",
+    "snapchat",
+    "scrape",
+    "headless",
+    "vkshare",
+    "embedly",
+    "google-read-aloud",
+    "googleother",
+    "apis-google",
+    "mediapartners",
 ];
 
 pub async fn follow(

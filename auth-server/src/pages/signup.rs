@@ -255,8 +255,7 @@ pub async fn show(
         Err(error) => return error::database(&page, &error),
     };
     let email = pending.as_ref().and_then(|p| p.request.login_hint.clone()).unwrap_or_default();
-    let followed =
-        CodeKey::fold(&code).filter(|_| touch.is_empty() && matches!(checked, CodeState::Valid { .. }));
+    let followed = CodeKey::fold(&code).filter(|_| touch.is_empty() && matches!(checked, CodeState::Valid { .. }));
     let typed = Typed { email, referral_code: code.chars().take(64).collect(), touch, ..Typed::default() };
     let client = pending.map(|p| p.client.name.clone());
     let mut shown = form(&page, &through, client, typed, &checked);

@@ -53,7 +53,8 @@ impl FromRequestParts<AppState> for Visit {
 fn is_in_person(headers: &HeaderMap) -> bool {
     let says = |name: &str| headers.get(name).map(|value| value.as_bytes().to_ascii_lowercase());
     let prefetch = ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().filter_map(says);
-    let ahead = |purpose: Vec<u8>| purpose.starts_with(b"prefetch") || purpose.starts_with(b"prerender");
+    let ahead =
+        |purpose: Vec<u8>| ["prefetch", "prerender", "preview"].iter().any(|word| purpose.starts_with(word.as_bytes()));
     !prefetch.map(ahead).any(|ahead| ahead) && says("sec-fetch-dest").is_none_or(|dest| dest == b"document")
 }
 
@@ -142,6 +143,7 @@ mod tests {
             (&[("sec-purpose", "prefetch;prerender"), ("sec-fetch-dest", "document")][..], false),
             (&[("purpose", "Prefetch")][..], false),
             (&[("x-moz", "prefetch")][..], false),
+            (&[("x-purpose", "preview")][..], false),
         ] {
             let headers =
                 given.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();

@@ -128,7 +128,8 @@ async fn sign_ups_that_race_with_a_deletion_leave_no_referral_by_a_deleted_code(
             tokio::time::sleep(std::time::Duration::from_millis(40 * round)).await;
             ann.delete(&path).await.is(204);
         };
-        let (answers, ()) = tokio::join!(join_all((0..20).map(|n| sign_up(format!("r{round}f{n}@example.com")))), deletion);
+        let (answers, ()) =
+            tokio::join!(join_all((0..20).map(|n| sign_up(format!("r{round}f{n}@example.com")))), deletion);
         let referred = answers.iter().filter(|answer| answer.status == 201).count();
         for refused in answers.iter().filter(|answer| answer.status != 201) {
             refused.is_problem(422, "referral_code");
@@ -191,7 +192,8 @@ async fn who_objects_to_invitations_gets_no_more_and_the_referrer_can_not_tell(w
     assert!(items.iter().all(|item| item.as_object().unwrap().len() == 5), "{items:?}");
     assert_eq!(items[1]["email"], "f•••@e•••.org");
     let folder = world.platform.config.data_dir.join("mail");
-    let mails: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| std::fs::read_to_string(e.unwrap().path())).collect();
+    let mails: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|e| std::fs::read_to_string(e.unwrap().path())).collect();
     let to_friend = mails.iter().flatten().filter(|mail| mail.contains("To: friend")).count();
     assert_eq!(to_friend, 1, "once, and never again");
     let stranger = world.person("eve").await;

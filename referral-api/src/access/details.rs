@@ -141,7 +141,10 @@ mod tests {
         let both = json!([{ "type": "referral_code", "actions": ["delete", "create"], "code": "SPRING" }]);
         let both = details(both).unwrap();
         assert!(both.allow(&target("POST", "/v1/referral-codes/spring/rotate").unwrap()));
-        assert!(!both.allow(&target("POST", "/v1/referral-codes/other123/rotate").unwrap()), "to delete is for one code");
+        assert!(
+            !both.allow(&target("POST", "/v1/referral-codes/other123/rotate").unwrap()),
+            "to delete is for one code"
+        );
         let broken = details(json!([{ "type": "referral_code", "actions": "read" }])).unwrap();
         assert!(!broken.allow(&target("GET", "/v1/referral-codes").unwrap()));
     }

@@ -32,7 +32,7 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     let row = own(&state, caller.user, &code).await?;
     let link = link(&row.code, &state);
-    let svg = qr::svg(&link, &link).ok_or_else(Problem::internal)?;
+    let svg = qr::svg(&link, "qr", Some(&link)).ok_or_else(Problem::internal)?;
     // Opened by itself it is a document: one that may do nothing.
     let headers = [(CONTENT_TYPE, "image/svg+xml"), (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox")];
     Ok((headers, svg).into_response())

@@ -115,7 +115,8 @@ async fn replace(
             let queued_at = state.codes().queue(&mut tx, &old).await?;
             let client = ClientId(caller.token.client_id.clone());
             let details = json!({ "code_id": old.id, "new_code_id": new.id });
-            audit::record(&mut tx, platform, "referral_code.rotated", Some(caller.user), Some(&client), details).await?;
+            audit::record(&mut tx, platform, "referral_code.rotated", Some(caller.user), Some(&client), details)
+                .await?;
             let answer = json!(Code::of(new, state));
             if let Some(key) = key {
                 key.keep(&mut tx, platform, 201, &answer).await?;

@@ -79,8 +79,7 @@ pub async fn list(
     let platform = state.platform();
     let before = position.before.map(InvitationId);
     let mut conn = platform.db.read().await?;
-    let rows =
-        invitations::page_of(&mut conn, platform, caller.user, email.as_ref(), before, position.rows()).await?;
+    let rows = invitations::page_of(&mut conn, platform, caller.user, email.as_ref(), before, position.rows()).await?;
     drop(conn);
     let now = platform.clock.now();
     Ok(Json(position.page(rows, |row| row.id.0, |row| Invitation::of(row, now))))

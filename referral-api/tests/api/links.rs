@@ -92,7 +92,8 @@ async fn the_picture_of_a_link_is_for_its_owner() {
         let qr = ann.get(&format!("{CODES}/{}/qr.svg", code.to_lowercase())).await;
         assert_eq!((qr.status, qr.header("content-type")), (200, "image/svg+xml"), "{qr:?}");
         assert!(qr.header("content-security-policy").contains("default-src 'none'"));
-        assert_eq!(qr.body.as_str().unwrap(), shared::qr::svg(&created.text("link"), &created.text("link")).unwrap());
+        let link = created.text("link");
+        assert_eq!(qr.body.as_str(), shared::qr::svg(&link, "qr", Some(&link)).as_deref());
         assert!(created.text("qr_url").ends_with(&format!("{CODES}/{code}/qr.svg")));
         assert_eq!(bob.get(&format!("{CODES}/{code}/qr.svg")).await.problem(), "not-found");
         assert_eq!(world.anon().get(&format!("{CODES}/{code}/qr.svg")).await.status, 401);
@@ -123,7 +124,9 @@ async fn a_code_is_replaced_in_one_step_and_the_old_one_is_found_no_more() {
         // Everywhere, also where it was in the cache.
         assert_eq!(bob.look_up(&ann.email).await.text("code"), code);
         assert_eq!(ann.get(&format!("{CODES}/{old}")).await.text("status"), "deleted");
-        assert!(Entry::Code(CodeKey::fold(&old).unwrap()).get(&world.platform).await.is_none_or(|r| r.status != "active"));
+        assert!(
+            Entry::Code(CodeKey::fold(&old).unwrap()).get(&world.platform).await.is_none_or(|r| r.status != "active")
+        );
         assert_eq!(world.count("SELECT COUNT(*) FROM cache_invalidations").await, 0, "delivered");
         assert_eq!(rotate(&ann, &old, body).await.status, 404, "once");
         assert_eq!(world.count("SELECT COUNT(*) FROM audit_events WHERE kind = 'referral_code.rotated'").await, 1);

@@ -14,7 +14,8 @@ const PATH: &str = "/v1/invitations";
 async fn object(world: &World, canonical: &str) {
     let hash = world.platform.master_key.mac("mail-objection", canonical.as_bytes());
     let mut tx = world.platform.db.begin().await.unwrap();
-    execute!(&mut tx, "INSERT INTO mail_objections (email_hash, created_at) VALUES ($1, $2)", hash, world.now()).unwrap();
+    execute!(&mut tx, "INSERT INTO mail_objections (email_hash, created_at) VALUES ($1, $2)", hash, world.now())
+        .unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -72,7 +73,10 @@ async fn who_objects_who_had_their_share_and_who_does_neither_look_alike() {
             turn(&world, item["id"].as_str().unwrap(), Some(Turn::Sent)).await;
         }
         let listed = ann.get(PATH).await;
-        assert!(items(&listed).iter().all(|item| item["status"] == "sent" && item["sent_at"].is_string()), "{listed:?}");
+        assert!(
+            items(&listed).iter().all(|item| item["status"] == "sent" && item["sent_at"].is_string()),
+            "{listed:?}"
+        );
     })
     .await;
 }
@@ -97,7 +101,8 @@ async fn ones_own_invitations_are_listed_found_by_address_and_nobody_elses() {
         let id = items(&first)[0]["id"].as_str().unwrap();
         assert_eq!(ann.get(&format!("{PATH}/{id}")).await.body, items(&first)[0]);
         assert_eq!(items(&bob.get(PATH).await).len(), 0, "what one asks for somebody else is not one's own");
-        for path in [format!("{PATH}/{id}"), format!("{PATH}/{}", world.platform.random.uuid_v4()), format!("{PATH}/x")] {
+        for path in [format!("{PATH}/{id}"), format!("{PATH}/{}", world.platform.random.uuid_v4()), format!("{PATH}/x")]
+        {
             for answer in [bob.get(&path).await, bob.delete(&path).await] {
                 assert_eq!(answer.problem(), "not-found", "{path}");
             }

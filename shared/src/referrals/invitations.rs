@@ -163,12 +163,7 @@ pub async fn settle(tx: &mut Tx, platform: &Platform, id: InvitationId, turn: Tu
 }
 
 /// Takes one back that waits for its turn. `false` when it does not, or is not `referrer`'s.
-pub async fn withdraw(
-    tx: &mut Tx,
-    platform: &Platform,
-    referrer: UserId,
-    id: InvitationId,
-) -> Result<bool, DbError> {
+pub async fn withdraw(tx: &mut Tx, platform: &Platform, referrer: UserId, id: InvitationId) -> Result<bool, DbError> {
     let withdrawn = execute!(
         tx,
         "UPDATE invitations SET status = 'withdrawn' \

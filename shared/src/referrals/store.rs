@@ -3,9 +3,9 @@
 use chrono::{DateTime, Days, TimeDelta, Utc};
 
 use super::code::{CodeKey, ReferralCode};
-use super::{clicks, life};
 use super::signals::{self, Newcomer};
 use super::trace::Trace;
+use super::{clicks, life};
 use crate::db::{Conn, DbError, Tx};
 use crate::ids::{CodeId, ReferralId, UserId};
 use crate::platform::Platform;

@@ -14,8 +14,8 @@ use super::letter::{Letter, Letterhead, Occasion};
 use super::{MailError, name};
 use crate::accounts::{email_change, factors, recovery, upstream, verification};
 use crate::locales::Locale;
-use crate::outside::worker::{Finding, Outcome};
 use crate::outside::Outside;
+use crate::outside::worker::{Finding, Outcome};
 
 /// Ready to be sent.
 pub(super) struct Prepared {

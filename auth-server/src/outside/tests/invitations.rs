@@ -96,7 +96,8 @@ async fn the_export_of_the_referrers_data_tells_no_more() {
     let catcher = fakes::smtp::start_anywhere().await.unwrap();
     each_store_with(&[("SMTP__URL", &catcher.url())], |platform| async move {
         let ann = referrer(&platform, "ann@example.com").await;
-        for (friend, known) in [("refused@example.org", false), ("friend@example.org", false), ("no@example.org", true)] {
+        for (friend, known) in [("refused@example.org", false), ("friend@example.org", false), ("no@example.org", true)]
+        {
             ask(&platform, ann, friend, known).await;
         }
         work(&outside(&platform)).await;
@@ -122,7 +123,8 @@ async fn while_no_server_answers_all_wait_and_can_be_withdrawn() {
         let ann = referrer(&platform, "ann@example.com").await;
         object(&platform, "objects@example.org").await;
         let mut ids = vec![];
-        for (friend, known) in [("friend@example.org", false), ("objects@example.org", false), ("no@example.org", true)] {
+        for (friend, known) in [("friend@example.org", false), ("objects@example.org", false), ("no@example.org", true)]
+        {
             ids.push(ask(&platform, ann, friend, known).await);
         }
         let withdrawn = ask(&platform, ann, "withdrawn@example.org", false).await;

@@ -80,11 +80,7 @@ pub fn samples(account: &Account, into: &mut Samples) {
         referrals,
         ways: ways(),
     };
-    let code = Code {
-        code: "7K3M9QXZ".into(),
-        link: "https://id.example.com/r/7K3M9QXZ".into(),
-        expires_at: moment(),
-    };
+    let code = Code { code: "7K3M9QXZ".into(), link: "https://id.example.com/r/7K3M9QXZ".into(), expires_at: moment() };
     into.page("account", || shown(Some(code), 3));
     into.page("account-new", || shown(None, 0));
 }

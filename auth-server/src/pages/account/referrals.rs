@@ -13,8 +13,8 @@ use serde_json::json;
 use shared::db::DbError;
 use shared::email::Email;
 use shared::ids::{CodeId, ReferralId, UserId};
-use shared::referrals::code::{CodeKey, ReferralCode, VanityError};
 use shared::referrals::clicks::{self, Totals};
+use shared::referrals::code::{CodeKey, ReferralCode, VanityError};
 use shared::referrals::rewards::{self, Balance};
 use shared::referrals::store::{self, CodeRow, MAX_USES, ReferralRow};
 use shared::referrals::{deletion, life};
@@ -88,8 +88,8 @@ impl Credit {
 fn in_units(amount: i64, currency: &str) -> String {
     // Those of its list of active codes with another number of digits after the point than two.
     let digits = match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         "CLF" | "UYW" => 4,
         unit if unit.len() == 3 => 2,
@@ -267,7 +267,7 @@ fn shown_code(t: Texts, platform: &Platform, row: CodeRow, totals: Totals) -> Op
         return None;
     }
     let link = platform.config.auth.public_url.join(&format!("/r/{}", row.code));
-    let qr = qr::svg(&link, &t.get("referrals-qr"));
+    let qr = qr::svg(&link, "qr", Some(&t.get("referrals-qr")));
     Some(Code {
         code: row.code,
         link,

@@ -6,12 +6,12 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
+use shared::audit;
 use shared::db::DbError;
 use shared::referrals::code::{CodeKey, ReferralCode};
 use shared::referrals::deletion;
 use shared::referrals::rotation::{Rotated, rotate};
 use shared::referrals::store::{self, CodeRow};
-use shared::audit;
 
 use super::Account;
 use super::referrals::DRAWS;

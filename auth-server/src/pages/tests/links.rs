@@ -34,7 +34,8 @@ async fn referral(state: &AppState, email: &str) -> Option<(String, String)> {
 /// Sends the sign-up form as the page shows it, with `changes`.
 async fn sign_up(browser: &mut Browser, page: &Answer, email: &str, changes: &[(&str, &str)]) -> Answer {
     let csrf = page.hidden("csrf");
-    let mut form = vec![("csrf".to_owned(), csrf), ("email".into(), email.into()), ("password".into(), PASSWORD.into())];
+    let mut form =
+        vec![("csrf".to_owned(), csrf), ("email".into(), email.into()), ("password".into(), PASSWORD.into())];
     for name in ["touch", "referral_code"] {
         form.extend(shown(page, name).map(|value| (name.to_owned(), value)));
     }
@@ -66,7 +67,8 @@ async fn a_link_counts_a_click_and_leads_to_sign_up_and_nowhere_else() {
     each_state(&[], |state| async move {
         let code = referrer(&state, "bob@example.com").await;
         let mut ann = Browser::new(&state);
-        for written in [code.code.clone(), code.code.to_lowercase(), format!("{}?ref=https://evil.example", code.code)] {
+        for written in [code.code.clone(), code.code.to_lowercase(), format!("{}?ref=https://evil.example", code.code)]
+        {
             let led = ann.get(&format!("/r/{written}")).await;
             assert_eq!((led.status, led.location()), (StatusCode::SEE_OTHER, &*format!("/signup?ref={}", code.code)));
             assert_eq!(led.headers[header::CACHE_CONTROL], "no-store");
@@ -104,7 +106,11 @@ async fn robots_looks_ahead_and_pictures_of_others_pages_count_for_nothing() {
             assert!(!led.headers.contains_key(header::SET_COOKIE), "{method} {headers:?}");
         }
         browser.user_agent = "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)";
-        assert_eq!(browser.get(&path).await.location(), format!("/signup?ref={}", code.code), "its preview shows the page");
+        assert_eq!(
+            browser.get(&path).await.location(),
+            format!("/signup?ref={}", code.code),
+            "its preview shows the page"
+        );
         assert_eq!(totals(&state, &code).await, Totals::default());
         assert_eq!(request(&mut browser, "POST", &path, &[]).await.status, StatusCode::METHOD_NOT_ALLOWED);
     })
