@@ -79,6 +79,7 @@ pub(crate) fn base(config: &Config) -> OpenApi {
         .tags(Some([
             tag("Referral codes", "Your codes, and finding the code of somebody who invited you"),
             tag("Referrals", "Who signed up with a referrer's codes"),
+            tag("Programme", "Running the programme: which referrals qualify, which do not count, what is credited"),
             tag("Invitations", "Mailing a code to a friend"),
             tag("Discovery", "For clients that find out by themselves where tokens come from"),
         ]))

@@ -9,6 +9,7 @@ pub mod invitations;
 pub mod jwks;
 pub mod metadata;
 pub mod paging;
+pub mod programme;
 pub mod referrals;
 mod state;
 
@@ -50,6 +51,16 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
         .routes(routes!(codes::lookup))
         .routes(routes!(codes::get, codes::delete))
         .routes(routes!(referrals::list))
+        .routes(routes!(referrals::export))
+        .routes(routes!(referrals::stats::get))
+        .routes(routes!(referrals::rewards::list))
+        .routes(routes!(referrals::manage::list))
+        .routes(routes!(referrals::manage::get))
+        .routes(routes!(referrals::manage::qualify))
+        .routes(routes!(referrals::manage::reward))
+        .routes(routes!(referrals::manage::reject))
+        .routes(routes!(referrals::manage::reverse))
+        .routes(routes!(referrals::manage::clear))
         .routes(routes!(invitations::create))
         .layer(no_store());
     if let Some(state) = state {
@@ -88,7 +99,8 @@ pub async fn serve(
     let workers = [
         platform.watch_revocations(stopped.clone()),
         state.keys().watch(stopped.clone()),
-        state.codes().watch(stopped),
+        state.codes().watch(stopped.clone()),
+        programme::watch(platform, stopped),
     ];
     let served = shared::http::serve(listener, router(state), shutdown).await;
     let _ = stop.send(true);

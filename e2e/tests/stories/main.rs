@@ -12,6 +12,7 @@ mod actor;
 mod app;
 mod devtools;
 mod processes;
+mod programme;
 mod visitor;
 
 mod accessible;

@@ -5,6 +5,7 @@ mod challenge;
 mod details;
 mod possession;
 mod presented;
+mod programme;
 mod step_up;
 mod token;
 
@@ -25,6 +26,7 @@ use challenge::{Refusal, answer};
 use presented::{Presented, presented};
 
 pub use details::TYPE as DETAILS_TYPE;
+pub use programme::{About, Manager, Reader};
 pub use token::AccessToken;
 
 /// A scope that a route asks for.
@@ -50,6 +52,8 @@ scopes! {
     ReadCodes = "referral-codes:read", writes: false;
     WriteCodes = "referral-codes:write", writes: true;
     ReadReferrals = "referrals:read", writes: false;
+    /// Runs the programme: says which referrals qualify, are rejected, are reversed.
+    Manage = "referrals:manage", writes: true;
     /// Has mails sent.
     Invite = "referral-codes:read", writes: true;
 }
@@ -71,19 +75,6 @@ pub struct Person<S> {
     pub user: UserId,
     pub token: AccessToken,
     scope: PhantomData<S>,
-}
-
-impl<S> Person<S> {
-    /// Does a path that says `id` mean the caller? `me`, or the `sub` of the token. Who knows the caller by a pairwise
-    /// `sub` is not told whether another id is the caller's, or two clients could find out whom they both know
-    /// (OpenID Connect Core §8.1).
-    pub fn is(&self, id: &str) -> bool {
-        match self.token.is_pairwise {
-            _ if id == "me" => true,
-            true => id == self.token.subject,
-            false => id.parse().is_ok_and(|id: UserId| id == self.user),
-        }
-    }
 }
 
 impl<S: Scope> FromRequestParts<AppState> for Caller<S> {
@@ -124,12 +115,8 @@ impl<S: Scope> FromRequestParts<AppState> for Person<S> {
     }
 }
 
-/// The token, whose it is, whether the caller may use it, and whether it is enough.
-async fn authorize<S: Scope>(
-    presented: &Presented<'_>,
-    parts: &Parts,
-    state: &AppState,
-) -> Result<AccessToken, Refusal> {
+/// The token, whose it is, and whether the caller may use it.
+async fn authenticate(presented: &Presented<'_>, parts: &Parts, state: &AppState) -> Result<AccessToken, Refusal> {
     let claims = token::validate(presented.token, state).await?;
     let user = token::user(&claims, state).await?;
     token::refuse_revoked(&claims, user, state)?;
@@ -139,7 +126,16 @@ async fn authorize<S: Scope>(
     {
         return Err(Refusal::Invalid("the account is gone"));
     }
-    let token = AccessToken::new(claims, user, presented.scheme);
+    Ok(AccessToken::new(claims, user, presented.scheme))
+}
+
+/// The token of a request that has the scope `S`, or details in its place.
+async fn authorize<S: Scope>(
+    presented: &Presented<'_>,
+    parts: &Parts,
+    state: &AppState,
+) -> Result<AccessToken, Refusal> {
+    let token = authenticate(presented, parts, state).await?;
     match (&token.details, details::Target::of(parts)) {
         (Some(details), Some(target)) if !details.allow(&target) => {
             return Err(Refusal::Details("the authorization_details of the token do not allow this"));

@@ -58,6 +58,18 @@ impl AccessToken {
         self.scopes.contains(scope)
     }
 
+    /// Does a path that says `id` mean the person it speaks for? `me`, or the `sub`. Who knows them by a pairwise `sub` is
+    /// not told whether another id is theirs, or two clients could find out whom they both know (OpenID Connect Core
+    /// §8.1).
+    pub fn names(&self, id: &str) -> bool {
+        match (self.user, self.is_pairwise) {
+            (None, _) => false,
+            _ if id == "me" => true,
+            (_, true) => id == self.subject,
+            (Some(user), false) => id.parse().is_ok_and(|id: UserId| id == user),
+        }
+    }
+
     /// Whom to count under: a person is one person, by however many pairwise names.
     pub fn counted_as(&self) -> String {
         self.user.map_or_else(|| self.subject.clone(), |user| user.to_string())

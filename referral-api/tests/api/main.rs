@@ -10,6 +10,7 @@ mod invitations;
 mod keys;
 mod lookup;
 mod pairwise;
+mod programme;
 mod referrals;
 mod rfc8705_mtls;
 mod rfc9396_rar;
