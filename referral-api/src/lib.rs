@@ -51,7 +51,7 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
         .routes(routes!(codes::lookup))
         .routes(routes!(codes::get, codes::delete))
         .routes(routes!(referrals::list))
-        .routes(routes!(referrals::export))
+        .routes(routes!(referrals::csv::export))
         .routes(routes!(referrals::stats::get))
         .routes(routes!(referrals::rewards::list))
         .routes(routes!(referrals::manage::list))

@@ -10,7 +10,7 @@ use crate::world::{PASSWORD, World, app_client};
 
 const REWARDS: &str = r#"[
     {name="invited", to="referrer", currency="EUR", amount=500},
-    {name="welcome", to="referral", currency="EUR", amount=200},
+    {name="welcome", to="referral", currency="EUR", amount=200}
 ]"#;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -29,7 +29,8 @@ impl Backend {
     }
 
     async fn now(&self, world: &World) -> Actor {
-        let answer = self.app.token(&[("grant_type", "client_credentials"), ("scope", "referrals:manage")]).await.is(200);
+        let answer =
+            self.app.token(&[("grant_type", "client_credentials"), ("scope", "referrals:manage")]).await.is(200);
         world.anon().with_token(answer["access_token"].as_str().expect("an access token"))
     }
 }
@@ -93,7 +94,4 @@ async fn a_team_runs_its_programme_from_the_sign_up_to_the_credits_and_back(worl
     let csv = ann.get("/v1/referrers/me/referrals.csv").await;
     assert!(csv.body.lines().nth(1).unwrap().contains(",reversed,Ben,b•••@e•••.com,"), "{}", csv.body);
 }
-on_both_stores!(
-    a_team_runs_its_programme_from_the_sign_up_to_the_credits_and_back,
-    "PROGRAMME__REWARDS" = REWARDS,
-);
+on_both_stores!(a_team_runs_its_programme_from_the_sign_up_to_the_credits_and_back, "PROGRAMME__REWARDS" = REWARDS,);

@@ -45,7 +45,8 @@ impl<S: Scope> FromRequestParts<AppState> for Manager<S> {
         let token = with_any_scope(parts, state, &[S::NAME, ADMIN_SCOPE], S::WRITES).await?;
         match token.user {
             None if token.has_scope(S::NAME) => {}
-            Some(user) if token.has_scope(ADMIN_SCOPE) => administrator(state, user, &token).await?,
+            // Who knows people by pairwise names is not told the ids of others (OpenID Connect Core §8.1).
+            Some(user) if token.has_scope(ADMIN_SCOPE) && !token.is_pairwise => administrator(state, user).await?,
             _ => return Err(Problem::forbidden().with_detail(FOR_MANAGERS)),
         }
         Ok(Self { token, scope: PhantomData })
@@ -56,14 +57,10 @@ const FOR_MANAGERS: &str =
     "this is for administrators, and for apps of the operator's own that speak for themselves (client_credentials)";
 
 /// The scope says what the client may do, the role what the person may: read anew, for it may have been taken away.
-async fn administrator(state: &AppState, user: UserId, token: &AccessToken) -> Result<(), Problem> {
+async fn administrator(state: &AppState, user: UserId) -> Result<(), Problem> {
     let mut conn = state.platform().db.read().await?;
     let is_admin = users::by_id(&mut conn, user).await?.is_some_and(|user| user.is_admin());
-    // Who knows people by pairwise names is not told the ids of others (OpenID Connect Core §8.1).
-    if !is_admin || token.is_pairwise {
-        return Err(Problem::forbidden().with_detail(FOR_MANAGERS));
-    }
-    Ok(())
+    if is_admin { Ok(()) } else { Err(Problem::forbidden().with_detail(FOR_MANAGERS)) }
 }
 
 /// Who reads about a referrer.
@@ -109,7 +106,7 @@ impl Reader {
             if !self.token.has_scope(ADMIN_SCOPE) {
                 return Err(forbidden());
             }
-            administrator(state, user, &self.token).await.map_err(|problem| match problem.status().as_u16() {
+            administrator(state, user).await.map_err(|problem| match problem.status().as_u16() {
                 403 => forbidden(),
                 _ => problem,
             })?;

@@ -1,12 +1,10 @@
 //! Referrals: of a referrer (`/v1/referrers/{id}/referrals`, as CSV too, with statistics and rewards), and all of them for
 //! who runs the programme (`/v1/referrals`).
 
-mod csv;
+pub mod csv;
 pub mod manage;
 pub mod rewards;
 pub mod stats;
-
-pub use csv::export;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};

@@ -12,7 +12,7 @@ use crate::world::{Actor, EVERYTHING, World, on_each_store, on_each_store_with};
 const REWARDS: &str = r#"[
     {name="first-two", to="referrer", currency="EUR", amount=500, from=1, up_to=2},
     {name="later", to="referrer", currency="EUR", amount=800, from=3, cap=1000},
-    {name="welcome", to="referral", currency="POINTS", amount=100},
+    {name="welcome", to="referral", currency="POINTS", amount=100}
 ]"#;
 
 async fn step(by: &Actor, id: &str, what: &str) -> crate::world::Answer {
@@ -275,7 +275,8 @@ async fn a_step_asked_for_again_with_its_key_is_taken_once_and_answered_alike() 
         let (_, id) = verified(&world, &ann.new_code().await, "Bob").await;
         let manager = world.manager().with_header("idempotency-key", "one");
         let path = format!("/v1/referrals/{id}/qualify");
-        let answers = join_all((0..4).map(|_| manager.post(&path, &json!({ "reason": "paid" })))).await;
+        let paid = json!({ "reason": "paid" });
+        let answers = join_all((0..4).map(|_| manager.post(&path, &paid))).await;
         for answer in &answers {
             assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
         }
@@ -466,7 +467,7 @@ fn rules_that_make_no_sense_are_told_all_at_once() {
     let rules = r#"[
         {name="A b", to="referrer", currency="eur", amount=0},
         {name="x", to="referral", currency="EUR", amount=5, from=3, up_to=2},
-        {name="x", to="referral", currency="EUR", amount=5, cap=0},
+        {name="x", to="referral", currency="EUR", amount=5, cap=0}
     ]"#;
     let env = [("REFERRIS__PROGRAMME__REWARDS".to_owned(), rules.to_owned())];
     let error = shared::config::load_from(None, env).map(|_: Config| ()).unwrap_err().to_string();
