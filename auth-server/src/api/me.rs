@@ -268,7 +268,7 @@ pub async fn change(
     security(("oauth2" = ["account:write"]), ("token" = []), ("with-proof" = [])),
     responses(
         (status = 204, description = "The account is gone"),
-        (status = 401, description = "The sign-in is not fresh enough: sign in again (RFC 9470)",
+        (status = 401, description = "`unauthorized`: no valid access token. `insufficient-user-authentication`: the sign-in is not fresh enough (RFC 9470)",
             body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -187,11 +187,11 @@ pub fn all() -> Value {
         members(number, &["client_id_issued_at", "client_secret_expires_at"]),
     ];
     let server = ["issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported"];
-    json!({
+    let mut schemas = json!({
         "OAuthError": {
             "type": "object", "description": "An error as in RFC 6749 section 5.2", "required": ["error"],
             "properties": {
-                "error": { "type": "string", "examples": ["invalid_grant"] },
+                "error": { "type": "string", "description": "One of the registered codes; programs decide by it" },
                 "error_description": { "type": "string", "description": "For the client's developer" },
             },
         },
@@ -233,5 +233,9 @@ pub fn all() -> Value {
         ),
         "ServerMetadata": object(&server, server_metadata(&kinds)),
         "KeySet": object(&["keys"], [members(objects, &["keys"])]),
-    })
+    });
+    for (name, schema) in schemas.as_object_mut().into_iter().flatten() {
+        schema["example"] = super::examples::of(name);
+    }
+    schemas
 }
