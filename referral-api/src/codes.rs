@@ -110,7 +110,7 @@ pub struct ListQuery {
 #[into_params(parameter_in = Query)]
 pub struct LookupQuery {
     /// The referrer's email address.
-    #[param(example = "ann@example.com")]
+    #[param(example = "ann@example.com", format = Email)]
     email: String,
 }
 

@@ -11,14 +11,14 @@ use shared::problem::Problem;
 use utoipa::ToSchema;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ArrayItems, ObjectBuilder, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, AuthorizationCode, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityRequirement,
     SecurityScheme,
 };
 use utoipa::openapi::tag::{Tag, TagBuilder};
 use utoipa::openapi::{
-    ComponentsBuilder, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Response,
+    ComponentsBuilder, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
     ResponseBuilder, Schema, ServerBuilder,
 };
 
@@ -147,7 +147,23 @@ pub(crate) fn describe_common_answers(openapi: &mut OpenApi) {
             }
         }
     }
+    name_what_pages_hold(openapi);
     shared::openapi::add_examples(openapi);
+}
+
+/// Refers to the type that a page is of, which the library writes out again: programs made from the document would have
+/// two types for one.
+fn name_what_pages_hold(openapi: &mut OpenApi) {
+    let Some(components) = openapi.components.as_mut() else { return };
+    let names: Vec<_> = components.schemas.keys().cloned().collect();
+    for (name, schema) in &mut components.schemas {
+        let of = name.strip_prefix("Page_").filter(|of| names.iter().any(|name| name == of));
+        if let (Some(of), RefOr::T(Schema::Object(page))) = (of, schema)
+            && let Some(RefOr::T(Schema::Array(list))) = page.properties.get_mut("items")
+        {
+            list.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(of).into()));
+        }
+    }
 }
 
 /// What is read has a version (RFC 9110 §13.1.2). Where an answer is no JSON, it has none.

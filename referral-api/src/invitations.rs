@@ -31,10 +31,10 @@ const DEFAULT_LOCALE: &str = "en";
 #[serde(deny_unknown_fields)]
 pub struct NewInvitation {
     /// The email address of the person whose code it is.
-    #[schema(example = "ann@example.com")]
+    #[schema(example = "ann@example.com", format = Email)]
     referrer_email: String,
     /// Where the code is mailed to.
-    #[schema(example = "friend@example.org")]
+    #[schema(example = "friend@example.org", format = Email)]
     email: String,
 }
 

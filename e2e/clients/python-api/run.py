@@ -66,7 +66,7 @@ from referral_client.api.referral_codes import (  # noqa: E402
     look_up_referral_code,
 )
 from referral_client.api.referrals import list_referrals  # noqa: E402
-from referral_client.models import Code, CodeStatus, FoundCode, NewCode, Problem, ReferralStatus  # noqa: E402
+from referral_client.models import Code, CodeStatus, FoundCode, ListReferralsStatus, NewCode, Problem  # noqa: E402
 from referral_client.types import UNSET  # noqa: E402
 
 
@@ -123,7 +123,7 @@ def _():
 
 @step("the referrals are listed")
 def _():
-    page = list_referrals.sync("me", client=api, status=ReferralStatus.VERIFIED)
+    page = list_referrals.sync("me", client=api, status=ListReferralsStatus.VERIFIED)
     assert page.items == [], page
 
 

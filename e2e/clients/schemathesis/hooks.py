@@ -1,6 +1,9 @@
 """Who asks: a person with every scope, clients with their secrets, and what becomes of requests that would end them."""
 
+import atexit
 import base64
+import collections
+import datetime
 import itertools
 import json
 import os
@@ -61,7 +64,17 @@ class Bearer:
 
 if settings["document"] == "api":
 
-    @schemathesis.auth()
+    @schemathesis.auth().apply_to(path="/v1/invitations")
+    class Service(Bearer):
+        """A person would have to confirm their address first."""
+
+        def get(self, case, context):
+            form = "grant_type=client_credentials&scope=referral-codes%3Aread"
+            authorization = {"authorization": basic(settings["clients"]["service"])}
+            answer = post(settings["issuer"] + "/oauth/token", form, "application/x-www-form-urlencoded", authorization)
+            return "Bearer " + answer["access_token"]
+
+    @schemathesis.auth().skip_for(path="/v1/invitations")
     class Person(Bearer):
         def get(self, case, context):
             return "Bearer " + sign_in(settings["email"])
@@ -102,3 +115,113 @@ else:
             case.path_parameters = {"client_id": client_id}
             case.headers = case.headers or {}
             case.headers["Authorization"] = "Bearer " + token
+
+tomorrow = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)).isoformat()
+kept = {}
+
+
+def ours():
+    """The header of somebody whom no request ends."""
+    kept["token"] = kept.get("token") or sign_in(settings["email"])
+    return {"authorization": "Bearer " + kept["token"]}
+
+
+def own_codes():
+    request = urllib.request.Request(settings["api"] + "/v1/referral-codes?limit=1", headers=ours())
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)["items"]
+
+
+def own_code():
+    codes = own_codes()
+    if not codes or codes[0]["status"] != "active":
+        body = json.dumps({"expires_at": tomorrow})
+        codes = [post(settings["api"] + "/v1/referral-codes", body, "application/json", ours())]
+    return codes[0]["code"]
+
+
+def with_a_code(case):
+    case.path_parameters = {"code": own_code()}
+
+
+def with_a_date(case):
+    """And without the code that would be in the way."""
+    codes = own_codes()
+    if codes and codes[0]["status"] == "active":
+        url = settings["api"] + "/v1/referral-codes/" + codes[0]["code"]
+        urllib.request.urlopen(urllib.request.Request(url, headers=ours(), method="DELETE"), timeout=30).close()
+    case.body = {"expires_at": tomorrow}
+    case.headers.pop("Idempotency-Key", None)
+
+
+def authorization_request():
+    client = settings["clients"]["web"]
+    return {
+        "response_type": "code",
+        "client_id": client["client_id"],
+        "redirect_uri": client["redirect_uri"],
+        "scope": "openid",
+        "state": str(next(numbers)),
+        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        "code_challenge_method": "S256",
+    }
+
+
+def asks(case):
+    if case.method.upper() == "GET":
+        case.query = authorization_request()
+    else:
+        case.body = authorization_request()
+    case.headers.pop("DPoP", None)
+
+
+def names_a_token(case):
+    case.body = {"token": f"nobody-{next(numbers)}"}
+
+
+def signs_up(case):
+    case.body = {"email": f"signed-up-{next(numbers)}@example.com", "password": settings["password"]}
+    case.headers.pop("Idempotency-Key", None)
+
+
+def updates(case):
+    metadata = {"client_name": "Made up again", "redirect_uris": ["https://app.example/callback"]}
+    case.body = metadata | {"client_id": case.path_parameters["client_id"]}
+
+
+# What no schema could tell, for every other well-formed request: what is there, or was asked for a moment ago.
+PREPARED = {
+    "GET /v1/referral-codes/{code}": with_a_code,
+    "DELETE /v1/referral-codes/{code}": with_a_code,
+    "POST /v1/referral-codes": with_a_date,
+    "GET /oauth/authorize": asks,
+    "POST /oauth/authorize": asks,
+    "POST /oauth/par": asks,
+    "POST /oauth/revoke": names_a_token,
+    "POST /oauth/introspect": names_a_token,
+    "POST /api/v1/signup": signs_up,
+    "PUT /oauth/register/{client_id}": updates,
+}
+
+
+@schemathesis.hook
+def before_call(context, case, **kwargs):
+    prepare = PREPARED.get(f"{case.method.upper()} {case.operation.path}")
+    if prepare and case.meta and case.meta.generation.mode.is_positive and next(numbers) % 2:
+        case.headers = {} if case.headers is None else case.headers
+        prepare(case)
+
+
+# How often each operation was answered with each status: run.py wants every one of them to have been answered well.
+answers = collections.Counter()
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    answers[f"{case.method.upper()} {case.operation.path} {response.status_code}"] += 1
+
+
+@atexit.register
+def tell():
+    with open(os.environ["STORY_SETTINGS"] + ".answers", "w", encoding="utf-8") as file:
+        json.dump(answers, file)

@@ -29,6 +29,22 @@ command += ["--config-file", str(here / "schemathesis.toml"), "run", settings[do
 # A folder of the story's own for whatever it leaves behind.
 environment = os.environ | {"STORY_SETTINGS": str(own), "PYTHONPATH": str(here), "NO_COLOR": "1", "COLUMNS": "160"}
 done = subprocess.run(command, cwd=own.parent, env=environment, stdin=subprocess.DEVNULL, check=False)
-if done.returncode == 0:
-    print("the end, after 1 step")
-sys.exit(done.returncode)
+# Whoever is refused everywhere has found nothing out.
+answers = json.loads(own.with_name(own.name + ".answers").read_text(encoding="utf-8"))
+served = {}
+for line, count in answers.items():
+    operation, status = line.rsplit(" ", 1)
+    served.setdefault(operation, {})[int(status)] = count
+for operation, statuses in sorted(served.items()):
+    print(operation, statuses)
+if done.returncode != 0:
+    sys.exit(done.returncode)
+# What a grant, a code or a page before would have to be there for.
+elsewhere = {"POST /oauth/token", "POST /oauth/device_authorization"}
+with build_opener().open(settings[document] + "/openapi.json", timeout=30) as answer:
+    paths = json.load(answer)["paths"]
+described = {f"{method.upper()} {path}" for path, item in paths.items() for method in item if method != "parameters"}
+refused = [name for name in sorted(described - elsewhere) if min(served.get(name, {999: 1})) >= 400]
+if refused:
+    sys.exit(f"never answered well: {refused}")
+print(f"the end, after {sum(answers.values())} steps")

@@ -148,8 +148,7 @@ impl Side {
             path = path.replace("{email}", &format!("person{number}@example.com"));
             // A page from the middle, for those who have so many.
             if let Some(page) = path.strip_suffix("{cursor}") {
-                let mut first = page.trim_end_matches("&cursor=").to_owned();
-                first.push_str("&limit=100");
+                let first = page.trim_end_matches("&cursor=").replace("limit=20", "limit=100");
                 connection.send(&load::get_as(token, &first)).await?;
                 match connection.json()?["next_cursor"].as_str() {
                     Some(cursor) => path = path.replace("{cursor}", cursor),

@@ -2,6 +2,8 @@
 //! written is there: codes, events, roll-ups. Indexes are made anew after, from their own definitions, and references are
 //! looked over at the end: nothing is in it that the schema would not have let in.
 
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -16,7 +18,7 @@ pub struct Size {
 }
 
 /// Rows a statement: each ends with a line of progress.
-const CHUNK: i64 = 500_000;
+const CHUNK: i64 = 250_000;
 /// The tables that are filled, those first that others refer to.
 const TABLES: [&str; 4] = ["users", "referral_codes", "referrals", "referral_events"];
 
@@ -36,22 +38,19 @@ fn id(kind: &str, n: &str) -> String {
 pub async fn fill(url: &str, size: Size) -> Result<()> {
     let mut connection = PgConnection::connect(url).await?;
     let connection = &mut connection;
-    run(connection, "SET synchronous_commit = off").await?;
     run(connection, "SET maintenance_work_mem = '512MB'").await?;
     let indexes = drop_indexes(connection).await?;
-    // References are looked over at the end, all at once.
-    run(connection, "SET session_replication_role = replica").await?;
 
     let Size { people, referrals } = size;
     let (person, code) = (id("person", "n"), id("code", "n"));
-    chunks(connection, "people", people, &format!(
+    chunks(url, "people", people, &format!(
         "INSERT INTO users (id, email, email_key, email_canonical, email_verified_at, given_name, family_name, locale, \
          created_at, updated_at) \
          SELECT {person}, e, e, e, t, 'Person', 'Number ' || n, 'en', t, t FROM (SELECT n, 'person' || n || '@example.com' e, \
          TIMESTAMPTZ '2026-01-01' + n * INTERVAL '1 second' t FROM generate_series($1, $2) n) x"
     )).await?;
     chunks(
-        connection,
+        url,
         "codes",
         people,
         &format!(
@@ -71,7 +70,7 @@ pub async fn fill(url: &str, size: Size) -> Result<()> {
     let invited = format!("CASE WHEN n < {people} AND w < n THEN {} END", id("person", "n"));
     let status = "(ARRAY['pending', 'verified', 'verified', 'qualified', 'rewarded', 'rejected'])[1 + n % 6]";
     chunks(
-        connection,
+        url,
         "referrals",
         referrals,
         &format!(
@@ -83,7 +82,7 @@ pub async fn fill(url: &str, size: Size) -> Result<()> {
     .await?;
     let event = id("event", "n");
     chunks(
-        connection,
+        url,
         "events",
         referrals,
         &format!(
@@ -102,7 +101,6 @@ pub async fn fill(url: &str, size: Size) -> Result<()> {
     .await?;
     roll_ups(connection).await?;
 
-    run(connection, "SET session_replication_role = origin").await?;
     for (name, definition) in &indexes {
         step(connection, name, definition).await?;
     }
@@ -177,17 +175,28 @@ async fn references_hold(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Runs `sql`, which makes the rows from `$1` to `$2`, until there are `count`; says how far it is.
-async fn chunks(connection: &mut PgConnection, what: &str, count: i64, sql: &str) -> Result<()> {
-    let begun = Instant::now();
-    let mut from = 0;
-    while from < count {
-        let to = (from + CHUNK).min(count);
-        sqlx::query(AssertSqlSafe(sql.to_owned())).bind(from).bind(to - 1).execute(&mut *connection).await?;
-        from = to;
-        let rate = from as f64 / begun.elapsed().as_secs_f64();
-        eprintln!("  {what}: {from} of {count} ({}%), {rate:.0}/s", from * 100 / count);
-    }
+/// Runs `sql`, which makes the rows from `$1` to `$2`, until there are `count`, two statements at a time; says how far it
+/// is.
+async fn chunks(url: &str, what: &str, count: i64, sql: &str) -> Result<()> {
+    let (begun, next, done) = (Instant::now(), AtomicI64::new(0), AtomicI64::new(0));
+    let writer = async || -> Result<()> {
+        let mut connection = PgConnection::connect(url).await?;
+        run(&mut connection, "SET synchronous_commit = off").await?;
+        // References are looked over at the end, all at once.
+        run(&mut connection, "SET session_replication_role = replica").await?;
+        loop {
+            let from = next.fetch_add(CHUNK, Relaxed);
+            let to = (from + CHUNK).min(count);
+            if from >= count {
+                return Ok(connection.close().await?);
+            }
+            sqlx::query(AssertSqlSafe(sql.to_owned())).bind(from).bind(to - 1).execute(&mut connection).await?;
+            let done = done.fetch_add(to - from, Relaxed) + to - from;
+            let rate = done as f64 / begun.elapsed().as_secs_f64();
+            eprintln!("  {what}: {done} of {count} ({}%), {rate:.0}/s", done * 100 / count);
+        }
+    };
+    futures::try_join!(writer(), writer())?;
     Ok(())
 }
 

@@ -45,6 +45,10 @@ pub fn of(schema: &str) -> Value {
         "ClientMetadata" => {
             json!({ "client_name": "Wonder App", "redirect_uris": ["https://app.example.com/callback"] })
         }
+        "ClientUpdate" => json!({
+            "client_id": "f3b1c2d4e5a6978812345678abcdef01", "client_name": "Wonder App",
+            "redirect_uris": ["https://app.example.com/callback"],
+        }),
         "ClientRegistration" => json!({
             "client_id": "f3b1c2d4e5a6978812345678abcdef01", "client_secret": "bm90IGEgcmVhbCBzZWNyZXQ",
             "client_id_issued_at": 1893499200, "client_secret_expires_at": 0,

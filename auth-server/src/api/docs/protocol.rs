@@ -353,8 +353,8 @@ fn logout() -> Value {
     })
 }
 
-fn metadata_body() -> Value {
-    let schema = json!({ "$ref": "#/components/schemas/ClientMetadata" });
+fn metadata_body(schema: &str) -> Value {
+    let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
     json!({ "required": true, "content": { "application/json": { "schema": schema } } })
 }
 
@@ -383,7 +383,7 @@ fn registration(config: &Config) -> Option<[(&'static str, Value); 2]> {
     };
     let register = json!({
         "security": security,
-        "requestBody": metadata_body(),
+        "requestBody": metadata_body("ClientMetadata"),
         "responses": registration_answers("201", json_answer("Registered", "ClientRegistration")),
     });
     let own = json!([{ "registration_access_token": [] }]);
@@ -393,7 +393,7 @@ fn registration(config: &Config) -> Option<[(&'static str, Value); 2]> {
             "responses": registration_answers("200", json_answer("As it is", "ClientRegistration")) })),
         "put": operation(REGISTRATION, "update_client", "Replace your registration (RFC 7592)", json!({
             "security": own,
-            "requestBody": metadata_body(),
+            "requestBody": metadata_body("ClientUpdate"),
             "responses": registration_answers("200", json_answer("As it is now", "ClientRegistration")) })),
         "delete": operation(REGISTRATION, "delete_client", "End your registration (RFC 7592)", json!({
             "security": own,
