@@ -19,9 +19,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use shared::Platform;
 use shared::config::Config;
-use shared::http::{Listener, health, layers, no_store};
+use shared::http::{Listener, health, layers, no_store_by_default, private_etags};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tower::ServiceBuilder;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -62,12 +63,12 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
         .routes(routes!(referrals::manage::reverse))
         .routes(routes!(referrals::manage::clear))
         .routes(routes!(invitations::create))
-        .layer(no_store());
+        .layer(ServiceBuilder::new().layer(no_store_by_default()).layer(private_etags()));
     if let Some(state) = state {
-        private = private.layer(from_fn_with_state(state.clone(), access::hand_out_nonce));
+        private = private.layer(from_fn_with_state(state.clone(), access::accompany));
     }
     // Outermost, so that what refuses can be read in a browser too.
-    let private = private.layer(cors::layer());
+    let private = private.layer(cors::layer(config));
     let mut all = private.routes(routes!(metadata::get));
     docs::describe_common_answers(all.get_openapi_mut());
     all

@@ -19,17 +19,22 @@ pub struct ResourceMetadata {
     /// The audience of its access tokens.
     #[schema(example = "https://api.example.com")]
     resource: String,
+    /// The issuers of its access tokens.
     #[schema(example = json!(["https://id.example.com"]))]
     authorization_servers: Vec<String>,
+    /// The scopes that its endpoints ask for.
     #[schema(example = json!(["referral-codes:read", "referral-codes:write", "referrals:read", "referrals:admin"]))]
     scopes_supported: Vec<&'static str>,
     /// What an authorization request may ask for more closely than by scope (RFC 9396).
     #[schema(example = json!(["referral_code"]))]
     authorization_details_types_supported: [&'static str; 1],
+    /// How an access token is sent: in the `Authorization` header alone.
     #[schema(example = json!(["header"]))]
     bearer_methods_supported: Vec<&'static str>,
+    /// What people call it.
     #[schema(example = "Referris referral API")]
     resource_name: &'static str,
+    /// Where developers read on.
     #[schema(example = "https://api.example.com/docs/")]
     resource_documentation: String,
     /// What DPoP proofs may be signed with (RFC 9449).

@@ -35,6 +35,7 @@ mod races;
 mod real_clients;
 mod recovery;
 mod registration;
+mod schemathesis;
 mod signup;
 mod step_up;
 mod tour;

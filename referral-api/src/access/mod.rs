@@ -1,6 +1,7 @@
 //! Who calls: [`Caller`] (anyone with the scope) and [`Person`] (a person with the scope). Each check is a file of its
 //! own; [`authorize`] is the order they come in, and [`challenge`] what they answer.
 
+mod budget;
 mod challenge;
 mod details;
 mod possession;
@@ -8,6 +9,7 @@ mod presented;
 mod programme;
 mod step_up;
 mod token;
+mod verified;
 
 use std::marker::PhantomData;
 
@@ -22,12 +24,15 @@ use shared::ids::UserId;
 use shared::problem::Problem;
 
 use crate::state::AppState;
+use budget::Spent;
 use challenge::{Refusal, answer};
 use presented::{Presented, presented};
 
+pub use budget::{RATE_LIMIT, RATE_LIMIT_POLICY};
 pub use details::TYPE as DETAILS_TYPE;
 pub use programme::{About, Manager, Reader};
 pub use token::AccessToken;
+pub use verified::Verified;
 
 /// A scope that a route asks for.
 pub trait Scope: Send + Sync + 'static {
@@ -126,7 +131,9 @@ async fn authenticate(presented: &Presented<'_>, parts: &Parts, state: &AppState
     {
         return Err(Refusal::Invalid("the account is gone"));
     }
-    Ok(AccessToken::new(claims, user, presented.scheme))
+    let token = AccessToken::new(&claims, user, presented.scheme);
+    budget::spend(&token, parts, state).await?;
+    Ok(token)
 }
 
 /// The token of a request that has the scope `S`, or details in its place.
@@ -160,12 +167,15 @@ pub fn account_gone(token: &AccessToken, state: &AppState) -> Problem {
     answer(Refusal::Invalid("the account is gone"), Some(token.scheme), state)
 }
 
-/// Hands the current nonce to whoever shows a proof, with whatever answer (RFC 9449 §8.2, §9): who takes it up is not
-/// sent back for it.
-pub async fn hand_out_nonce(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let wanted = request.headers().contains_key(DPOP) && state.platform().config.dpop.require_nonce;
+/// Says with whatever answer what belongs to the caller rather than to what was asked: what is left of their budget, and
+/// the current nonce for whoever shows a proof (RFC 9449 §8.2, §9), so that who takes it up is not sent back for it.
+pub async fn accompany(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let wants_nonce = request.headers().contains_key(DPOP) && state.platform().config.dpop.require_nonce;
+    let spent = Spent::default();
+    request.extensions_mut().insert(spent.clone());
     let mut response = next.run(request).await;
-    if wanted && let Ok(nonce) = HeaderValue::try_from(state.nonces().issue(state.platform().clock.timestamp())) {
+    spent.tell(response.headers_mut());
+    if wants_nonce && let Ok(nonce) = HeaderValue::try_from(state.nonces().issue(state.platform().clock.timestamp())) {
         response.headers_mut().insert(DPOP_NONCE, nonce);
     }
     response

@@ -25,7 +25,7 @@ const AT_A_TIME: i64 = 500;
 #[into_params(parameter_in = Query)]
 pub struct ExportQuery {
     /// Only referrals of this status.
-    #[param(inline)]
+    #[param(inline, example = "verified")]
     status: Option<Status>,
 }
 

@@ -141,19 +141,22 @@ pub struct Step {
 #[into_params(parameter_in = Query)]
 pub struct ManagedQuery {
     /// Only referrals of this status.
-    #[param(inline)]
+    #[param(inline, example = "verified")]
     status: Option<Status>,
     /// `open`: only those that wait for somebody to look at what speaks against them.
-    #[param(inline)]
+    #[param(inline, example = "open")]
     review: Option<Review>,
     /// Only of this referrer.
+    #[param(example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b91")]
     referrer_id: Option<UserId>,
     /// Only the one by which this person came.
+    #[param(example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b92")]
     referral_user_id: Option<UserId>,
     /// How many items to show, 1 to 100. Default: 20.
-    #[param(minimum = 1, maximum = 100, default = 20)]
+    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
     cursor: Option<String>,
 }
 

@@ -26,6 +26,7 @@ use crate::state::AppState;
 /// A person who signed up with a referrer's code, as the referrer sees them.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Referral {
+    /// Of the referral, not of the person.
     id: ReferralId,
     status: Status,
     /// Null when the person gave no name or deleted the account.
@@ -37,6 +38,7 @@ pub struct Referral {
     /// The code they used.
     #[schema(example = "7K2M9QXD")]
     code: String,
+    /// When they signed up.
     created_at: DateTime<Utc>,
     /// When the status last changed.
     updated_at: DateTime<Utc>,
@@ -47,12 +49,13 @@ pub struct Referral {
 #[into_params(parameter_in = Query)]
 pub struct ReferralsQuery {
     /// Only referrals of this status.
-    #[param(inline)]
+    #[param(inline, example = "verified")]
     status: Option<Status>,
     /// How many items to show, 1 to 100. Default: 20.
-    #[param(minimum = 1, maximum = 100, default = 20)]
+    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
     cursor: Option<String>,
 }
 

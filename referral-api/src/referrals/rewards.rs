@@ -71,9 +71,10 @@ pub struct Rewards {
 #[into_params(parameter_in = Query)]
 pub struct RewardsQuery {
     /// How many items to show, 1 to 100. Default: 20.
-    #[param(minimum = 1, maximum = 100, default = 20)]
+    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
     cursor: Option<String>,
 }
 

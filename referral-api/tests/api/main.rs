@@ -2,8 +2,10 @@
 #![expect(non_snake_case, reason = "test names are sentences that name RFC sections")]
 
 mod bad_input;
+mod budgets;
 mod caching;
 mod codes;
+mod conditional;
 mod cors;
 mod documentation;
 mod invitations;
@@ -18,4 +20,5 @@ mod rfc9449_dpop;
 mod rfc9470_step_up;
 mod rfc9728_metadata;
 mod tokens;
+mod verified_tokens;
 mod world;

@@ -173,6 +173,9 @@ settings! {
         step_up_max_age_seconds: Option<u64> = "";
         /// How a person must have signed in (`acr`) for that; any of several, separated by spaces. Default: in any way.
         step_up_acr: Option<String> = "";
+        /// Origins whose scripts may read its answers, such as `https://app.example.com`; `*` for any. No cookie is
+        /// involved, and a script must bring a token along, so any is safe; a list keeps out pages that got hold of one.
+        cors_origins: Vec<String> = "[\"*\"]";
     }
     /// Proofs of possession by DPoP (RFC 9449), at the authorization server and at the referral API.
     dpop: Dpop {
@@ -368,6 +371,8 @@ settings! {
         /// Client metadata documents that are fetched for the first time a minute. Three times as many by the document's
         /// host, ten times as many in all, and twenty times as many that are fetched again.
         client_documents_per_minute: u64 = "30";
+        /// Requests to the referral API a minute, by caller: each answer tells what is left, in `RateLimit`.
+        api_requests_per_minute: u64 = "600";
         /// Look-ups by email a minute, by caller.
         lookups_per_minute: u64 = "60";
         /// Live checks of a referral code a minute.
