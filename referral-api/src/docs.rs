@@ -21,7 +21,7 @@ use utoipa::openapi::{
     RefOr, Response, ResponseBuilder, Schema, ServerBuilder,
 };
 
-use crate::access::{ADMIN_SCOPE, ReadCodes, ReadReferrals, Scope, WriteCodes};
+use crate::access::{ADMIN_SCOPE, MANAGE_SCOPE, ReadCodes, ReadReferrals, Scope, SeeWebhooks, WriteCodes};
 use crate::codes::NewCode;
 
 /// The client as which Swagger UI signs people in.
@@ -42,6 +42,8 @@ pub(crate) fn base(config: &Config) -> OpenApi {
         (ReadCodes::NAME, "See your referral codes, look codes up, send invitations"),
         (WriteCodes::NAME, "Create and delete your referral codes"),
         (ReadReferrals::NAME, "See who signed up with your codes"),
+        (MANAGE_SCOPE, "Run the referral programme (administrators, and the operator's own programs)"),
+        (SeeWebhooks::NAME, "Set up webhooks (administrators, and the operator's own programs)"),
         (ADMIN_SCOPE, "See the referrals of others (administrators only)"),
     ]);
     let code = AuthorizationCode::new(issuer.join("/oauth/authorize"), issuer.join("/oauth/token"), scopes);
@@ -80,6 +82,7 @@ pub(crate) fn base(config: &Config) -> OpenApi {
             tag("Referral codes", "Your codes, and finding the code of somebody who invited you"),
             tag("Referrals", "Who signed up with a referrer's codes"),
             tag("Invitations", "Mailing a code to a friend"),
+            tag("Webhooks", "Telling other systems of referrals and rewards, as Standard Webhooks 1.0.0 says"),
             tag("Discovery", "For clients that find out by themselves where tokens come from"),
         ]))
         .build()
@@ -107,7 +110,7 @@ fn to_try_out(openapi: &OpenApi, config: &Config, now: DateTime<Utc>) -> OpenApi
 /// Adds what every operation that needs a token may answer.
 pub(crate) fn describe_common_answers(openapi: &mut OpenApi) {
     for path in openapi.paths.paths.values_mut() {
-        let operations = [&mut path.get, &mut path.post, &mut path.delete];
+        let operations = [&mut path.get, &mut path.post, &mut path.patch, &mut path.delete];
         for operation in operations.into_iter().flatten().filter(|operation| operation.security.is_some()) {
             let takes_a_body = operation.request_body.is_some();
             let alternatives = operation.security.get_or_insert_default();

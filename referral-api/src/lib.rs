@@ -11,6 +11,7 @@ pub mod metadata;
 pub mod paging;
 pub mod referrals;
 mod state;
+pub mod webhooks;
 
 use std::future::Future;
 
@@ -51,6 +52,13 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
         .routes(routes!(codes::get, codes::delete))
         .routes(routes!(referrals::list))
         .routes(routes!(invitations::create))
+        .routes(routes!(webhooks::endpoints::create, webhooks::endpoints::list))
+        .routes(routes!(webhooks::endpoints::get, webhooks::endpoints::update, webhooks::endpoints::delete))
+        .routes(routes!(webhooks::endpoints::rotate_secret))
+        .routes(routes!(webhooks::deliveries::test))
+        .routes(routes!(webhooks::deliveries::list))
+        .routes(routes!(webhooks::deliveries::replay_one))
+        .routes(routes!(webhooks::deliveries::replay))
         .layer(no_store());
     if let Some(state) = state {
         private = private.layer(from_fn_with_state(state.clone(), access::hand_out_nonce));
@@ -59,6 +67,7 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
     let private = private.layer(cors::layer());
     let mut all = private.routes(routes!(metadata::get));
     docs::describe_common_answers(all.get_openapi_mut());
+    webhooks::described(all.get_openapi_mut());
     all
 }
 
@@ -88,7 +97,8 @@ pub async fn serve(
     let workers = [
         platform.watch_revocations(stopped.clone()),
         state.keys().watch(stopped.clone()),
-        state.codes().watch(stopped),
+        state.codes().watch(stopped.clone()),
+        webhooks::courier::spawn(platform.clone(), stopped),
     ];
     let served = shared::http::serve(listener, router(state), shutdown).await;
     let _ = stop.send(true);

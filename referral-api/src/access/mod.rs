@@ -7,6 +7,7 @@ mod possession;
 mod presented;
 mod step_up;
 mod token;
+mod webhooks;
 
 use std::marker::PhantomData;
 
@@ -26,6 +27,7 @@ use presented::{Presented, presented};
 
 pub use details::TYPE as DETAILS_TYPE;
 pub use token::AccessToken;
+pub use webhooks::{ChangeWebhooks, SeeWebhooks, Webhooks};
 
 /// A scope that a route asks for.
 pub trait Scope: Send + Sync + 'static {
@@ -56,6 +58,9 @@ scopes! {
 
 /// Lets an administrator read the referrals of others.
 pub const ADMIN_SCOPE: &str = "referrals:admin";
+
+/// Lets a program of the operator's, or an administrator, run the referral programme.
+pub const MANAGE_SCOPE: &str = "referrals:manage";
 
 /// A caller whose token has the scope `S`: a person, or a client that speaks for itself. As an `Option` it is `None`
 /// for requests without credentials; bad ones are refused all the same.

@@ -17,4 +17,5 @@ mod rfc9449_dpop;
 mod rfc9470_step_up;
 mod rfc9728_metadata;
 mod tokens;
+mod webhooks;
 mod world;
