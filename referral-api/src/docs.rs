@@ -22,7 +22,7 @@ use utoipa::openapi::{
     ResponseBuilder, Schema, ServerBuilder,
 };
 
-use crate::access::{ADMIN_SCOPE, ReadCodes, ReadReferrals, Scope, WriteCodes};
+use crate::access::{ADMIN_SCOPE, Manage, ReadCodes, ReadReferrals, Scope, SeeWebhooks, WriteCodes};
 use crate::codes::NewCode;
 
 /// The client as which Swagger UI signs people in.
@@ -43,6 +43,8 @@ pub(crate) fn base(config: &Config) -> OpenApi {
         (ReadCodes::NAME, "See your referral codes, look codes up, send invitations"),
         (WriteCodes::NAME, "Create and delete your referral codes"),
         (ReadReferrals::NAME, "See who signed up with your codes"),
+        (Manage::NAME, "Run the referral programme (administrators, and the operator's own programs)"),
+        (SeeWebhooks::NAME, "Set up webhooks (administrators, and the operator's own programs)"),
         (ADMIN_SCOPE, "See the referrals of others (administrators only)"),
     ]);
     let code = AuthorizationCode::new(issuer.join("/oauth/authorize"), issuer.join("/oauth/token"), scopes);
@@ -82,6 +84,7 @@ pub(crate) fn base(config: &Config) -> OpenApi {
             tag("Referrals", "Who signed up with a referrer's codes"),
             tag("Programme", "Running the programme: which referrals qualify, which do not count, what is credited"),
             tag("Invitations", "Mailing a code to a friend"),
+            tag("Webhooks", "Telling other systems of referrals and rewards, as Standard Webhooks 1.0.0 says"),
             tag("Discovery", "For clients that find out by themselves where tokens come from"),
         ]))
         .build()

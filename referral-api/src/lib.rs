@@ -12,6 +12,7 @@ pub mod paging;
 pub mod programme;
 pub mod referrals;
 mod state;
+pub mod webhooks;
 
 use std::future::Future;
 
@@ -63,6 +64,13 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
         .routes(routes!(referrals::manage::reverse))
         .routes(routes!(referrals::manage::clear))
         .routes(routes!(invitations::create))
+        .routes(routes!(webhooks::endpoints::create, webhooks::endpoints::list))
+        .routes(routes!(webhooks::endpoints::get, webhooks::endpoints::update, webhooks::endpoints::delete))
+        .routes(routes!(webhooks::endpoints::rotate_secret))
+        .routes(routes!(webhooks::deliveries::test))
+        .routes(routes!(webhooks::deliveries::list))
+        .routes(routes!(webhooks::deliveries::replay_one))
+        .routes(routes!(webhooks::deliveries::replay))
         .layer(ServiceBuilder::new().layer(no_store_by_default()).layer(private_etags()));
     if let Some(state) = state {
         private = private.layer(from_fn_with_state(state.clone(), access::accompany));
@@ -71,6 +79,7 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
     let private = private.layer(cors::layer(config));
     let mut all = private.routes(routes!(metadata::get));
     docs::describe_common_answers(all.get_openapi_mut());
+    webhooks::described(all.get_openapi_mut());
     all
 }
 
@@ -101,7 +110,8 @@ pub async fn serve(
         platform.watch_revocations(stopped.clone()),
         state.keys().watch(stopped.clone()),
         state.codes().watch(stopped.clone()),
-        programme::watch(platform, stopped),
+        programme::watch(platform.clone(), stopped.clone()),
+        webhooks::courier::spawn(platform.clone(), stopped),
     ];
     let served = shared::http::serve(listener, router(state), shutdown).await;
     let _ = stop.send(true);

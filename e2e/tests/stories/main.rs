@@ -40,3 +40,4 @@ mod signup;
 mod step_up;
 mod tour;
 mod upstream;
+mod webhooks;

@@ -10,6 +10,7 @@ mod programme;
 mod step_up;
 mod token;
 mod verified;
+mod webhooks;
 
 use std::marker::PhantomData;
 
@@ -33,6 +34,7 @@ pub use details::TYPE as DETAILS_TYPE;
 pub use programme::{About, Manager, Reader};
 pub use token::AccessToken;
 pub use verified::Verified;
+pub use webhooks::{ChangeWebhooks, SeeWebhooks, Webhooks};
 
 /// A scope that a route asks for.
 pub trait Scope: Send + Sync + 'static {

@@ -38,13 +38,23 @@ async fn every_operation_is_described_with_its_scope_and_its_problems() {
             operations,
             [
                 "DELETE /v1/referral-codes/{code} referral-codes:write",
+                "DELETE /v1/webhook-endpoints/{id} webhooks:manage",
                 "GET /.well-known/oauth-protected-resource -",
                 "GET /v1/referral-codes referral-codes:read",
                 "GET /v1/referral-codes/lookup referral-codes:read",
                 "GET /v1/referral-codes/{code} referral-codes:read",
                 "GET /v1/referrers/{id}/referrals referrals:read",
+                "GET /v1/webhook-endpoints webhooks:manage",
+                "GET /v1/webhook-endpoints/{id} webhooks:manage",
+                "GET /v1/webhook-endpoints/{id}/deliveries webhooks:manage",
+                "PATCH /v1/webhook-endpoints/{id} webhooks:manage",
                 "POST /v1/invitations referral-codes:read",
                 "POST /v1/referral-codes referral-codes:write",
+                "POST /v1/webhook-endpoints webhooks:manage",
+                "POST /v1/webhook-endpoints/{id}/deliveries/{message_id}/replay webhooks:manage",
+                "POST /v1/webhook-endpoints/{id}/replay webhooks:manage",
+                "POST /v1/webhook-endpoints/{id}/rotate-secret webhooks:manage",
+                "POST /v1/webhook-endpoints/{id}/test webhooks:manage",
             ]
         );
         assert_every_reference_leads_somewhere(&document, &document);

@@ -21,4 +21,5 @@ mod rfc9470_step_up;
 mod rfc9728_metadata;
 mod tokens;
 mod verified_tokens;
+mod webhooks;
 mod world;

@@ -384,6 +384,15 @@ impl Actor {
         self.post_text(path, &body.to_string()).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send("PATCH", path, Some(body.to_string())).await
+    }
+
+    /// Posts nothing.
+    pub async fn post_nothing(&self, path: &str) -> Answer {
+        self.send("POST", path, None).await
+    }
+
     pub async fn post_text(&self, path: &str, body: &str) -> Answer {
         self.send("POST", path, Some(body.to_owned())).await
     }

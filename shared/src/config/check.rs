@@ -349,6 +349,7 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
     }
     upstreams(config, &mut wrong);
     super::programme::check(&config.programme, &mut wrong);
+    super::webhooks::check(&config.webhooks, &mut wrong);
     super::brand::contradictions(config, &mut wrong);
     if config.passwords.min_length < 8 {
         wrong("passwords.min_length", "at least 8 (NIST SP 800-63B §3.1.1.2)".into());

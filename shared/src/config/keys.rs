@@ -46,6 +46,7 @@ setting! {
     u32 { const TEXTUAL: bool = false; }
     Vec<IpNet> { const TEXTUAL: bool = false; }
     Vec<String> { const TEXTUAL: bool = false; }
+    Vec<u64> { const TEXTUAL: bool = false; }
     SocketAddr {}
     Option<SocketAddr> {}
     String {}
@@ -416,6 +417,23 @@ settings! {
         per_address_per_day: u64 = "3";
         /// Invitations in all a day.
         per_day: u64 = "5000";
+    }
+    /// Webhooks: telling other systems of referrals and rewards, as Standard Webhooks says.
+    webhooks: Webhooks {
+        /// How many seconds to wait before each further attempt to deliver a message, a little more at random. After the
+        /// last one it has failed, until somebody has it replayed. Default: for three days, as the specification suggests.
+        retry_seconds: Vec<u64> = "[5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]";
+        /// How many seconds an endpoint has to answer, from 1 to 30.
+        timeout_seconds: u64 = "15";
+        /// An endpoint is disabled when it has done nothing but fail for so many days.
+        disable_after_days: u64 = "5";
+        /// How many days messages and the log of their deliveries are kept, delivered or not.
+        keep_days: u64 = "30";
+        /// How many endpoints a client may have.
+        max_endpoints: u64 = "20";
+        /// How often a minute a client may register or change an endpoint, rotate secrets, send a test or have something
+        /// replayed.
+        writes_per_minute: u64 = "30";
     }
     /// Verification of email addresses by Hunter.
     verification: Verification {
