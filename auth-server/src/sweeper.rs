@@ -98,6 +98,11 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "webhook_attempts" "id" now;
         "webhook_deliveries" "message_id" now;
         "webhook_messages" "id" now;
+        "signup_traces" "user_id" now;
+        // A hash is of one day, and ends with it wherever it stands.
+        "referral_visitors" "address_hash" now;
+        "daily_salts" "day" now;
+        "invitations" "id" now;
     }
     total += crate::accounts::deletion::sweep(platform).await?;
     total += sweep_documents(platform).await?;

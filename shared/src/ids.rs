@@ -52,6 +52,8 @@ uuid_id! {
     CodeId;
     /// The relation of a referrer and who signed up with their code.
     ReferralId;
+    /// An invitation that a referrer had mailed.
+    InvitationId;
     /// A sign-up that waits for its confirmation.
     PendingSignupId;
     /// A forgotten password that waits for a new one.

@@ -22,6 +22,7 @@ pub mod outbox;
 pub mod platform;
 pub mod problem;
 pub mod process;
+pub mod qr;
 pub mod random;
 pub mod referrals;
 pub mod replay;

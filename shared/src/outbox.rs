@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::db::{Db, DbError, Tx};
 use crate::ids::{
-    ClientId, EmailChangeId, MailedCodeId, PendingSignupId, RecoveryId, SessionId, UpstreamProofId, UserId,
+    ClientId, EmailChangeId, InvitationId, MailedCodeId, PendingSignupId, RecoveryId, SessionId, UpstreamProofId,
+    UserId,
 };
 use crate::platform::Platform;
 use crate::{execute, fetch_all};
@@ -26,7 +27,15 @@ pub enum Job {
     /// Tell the owner of an address that somebody tried to sign up with it.
     AlreadyRegistered { user_id: UserId, locale: String },
     /// Mail a referrer's active code to a friend.
-    Invitation { referrer_id: UserId, email: String, locale: String },
+    Invitation {
+        referrer_id: UserId,
+        /// Where it may be known already that nobody is to be mailed, as many dashes: it costs as much, and keeps nothing.
+        email: String,
+        locale: String,
+        /// What the referrer sees of it, where it was they who asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invitation_id: Option<InvitationId>,
+    },
     /// Ask Hunter about the address of an account.
     CheckEmail { user_id: UserId },
     /// Ask Clearbit or Hunter who a new person is.
@@ -191,10 +200,13 @@ impl Job {
         match self {
             // Whoever could not be told for a day has long had to look for itself.
             Self::BackchannelLogout { .. } => TimeDelta::days(1),
-            _ => TimeDelta::days(3),
+            _ => LIFETIME,
         }
     }
 }
+
+/// How long a mail is tried for.
+pub const LIFETIME: TimeDelta = TimeDelta::days(3);
 
 /// A job that was taken, to be settled with [`done`] or [`failed`].
 #[derive(Clone, Debug)]
@@ -319,6 +331,20 @@ pub struct Expired {
     pub kind: String,
     pub user_id: Option<UserId>,
     pub attempts: i64,
+    payload: Json<serde_json::Value>,
+}
+
+impl Expired {
+    /// Was it to mail a referrer's code to somebody?
+    pub fn is_invitation(&self) -> bool {
+        is_invitation(&self.payload)
+    }
+}
+
+/// Does this payload ask for an invitation? What became of one is told to its referrer by
+/// [`invitations`](crate::referrals::invitations) alone.
+pub fn is_invitation(payload: &serde_json::Value) -> bool {
+    payload["job"] == "invitation"
 }
 
 /// Removes up to `limit` jobs whose time is over and returns them, so that giving up leaves a trace.
@@ -327,7 +353,7 @@ pub async fn take_expired(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result
         tx,
         Expired,
         "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) \
-         RETURNING id, kind, user_id, attempts",
+         RETURNING id, kind, user_id, attempts, payload",
         now,
         limit
     )

@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::db::{Conn, DbError};
 use shared::email::Email;
-use shared::ids::{CodeId, ReferralId, UserId};
-use shared::referrals::store;
+use shared::ids::{CodeId, InvitationId, ReferralId, UserId};
+use shared::referrals::{clicks, invitations, rewards, store};
 use shared::users::User;
-use shared::{Platform, fetch_all, fetch_optional};
+use shared::{Platform, fetch_all, fetch_optional, outbox};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -42,6 +42,13 @@ pub const TABLES: &[(&str, &str)] = &[
     ("pairwise_subjects", "subjects"),
     ("referral_codes", "referral_codes"),
     ("referrals", "referrals"),
+    ("referral_totals", "referral_totals"),
+    ("referral_days", "referral_days"),
+    ("reward_entries", "rewards"),
+    ("reward_balances", "reward_balances"),
+    ("reward_counts", "referrals_rewarded"),
+    ("signup_traces", "sign_up_trace"),
+    ("invitations", "invitations"),
     ("outbox", "jobs"),
     ("audit_events", "events"),
 ];
@@ -101,14 +108,18 @@ pub async fn export(conn: &mut Conn, platform: &Platform, user: &User) -> Result
     found_out(conn, &mut document, platform, user).await?;
     apps(conn, &mut document, user.id).await?;
     referrals(conn, &mut document, user.id).await?;
+    programme(conn, &mut document, user.id).await?;
+    invited(conn, &mut document, platform, user.id).await?;
     let jobs = fetch_all!(
         conn,
-        (String, Time, Time),
-        "SELECT kind, created_at, expires_at FROM outbox WHERE user_id = $1 ORDER BY created_at LIMIT $2",
+        (String, Json<Value>, Time, Time),
+        "SELECT kind, payload, created_at, expires_at FROM outbox WHERE user_id = $1 ORDER BY created_at LIMIT $2",
         user.id,
         PAGE
     )?;
-    document.list("jobs", jobs.into_iter().map(|(kind, at, until)| json!({"kind": kind, "at": at, "until": until})));
+    // Whether the mail of an invitation still waits would tell what the server says of its address.
+    let jobs = jobs.into_iter().filter(|(_, Json(payload), ..)| !outbox::is_invitation(payload));
+    document.list("jobs", jobs.map(|(kind, _, at, until)| json!({"kind": kind, "at": at, "until": until})));
     events(conn, &mut document, user.id).await?;
     document.text.push_str("\n}\n");
     Ok(document.text)
@@ -337,13 +348,14 @@ async fn referrals(conn: &mut Conn, document: &mut Document, user: UserId) -> Re
     document.begin_list("referral_codes");
     let mut before: Option<CodeId> = None;
     loop {
-        let rows = store::page_of(conn, user, before, PAGE).await?;
+        let rows = clicks::page_of(conn, user, before, PAGE).await?;
         let Some(last) = rows.last() else { break };
-        before = Some(last.id);
-        for row in rows {
+        before = Some(last.code.id);
+        for clicks::Listed { code: row, deleted_at, clicks, visitors } in rows {
             document.item(&json!({
                 "code": row.code, "status": row.status, "created_at": row.created_at, "expires_at": row.expires_at,
-                "max_uses": row.max_uses, "uses": row.uses,
+                "deleted_at": deleted_at, "max_uses": row.max_uses, "uses": row.uses,
+                "clicks": clicks, "visitors": visitors,
             }));
         }
     }
@@ -375,6 +387,99 @@ async fn referrals(conn: &mut Conn, document: &mut Document, user: UserId) -> Re
         json!({"display_name": name.join(" "), "status": status, "at": at})
     });
     document.member("referred_by", &json!(referred_by));
+    Ok(())
+}
+
+/// What the programme counts and credits.
+async fn programme(conn: &mut Conn, document: &mut Document, user: UserId) -> Result<(), DbError> {
+    let totals = fetch_all!(
+        conn,
+        (String, i64),
+        "SELECT status, n FROM referral_totals WHERE referrer_id = $1 ORDER BY status",
+        user
+    )?;
+    document.list("referral_totals", totals.into_iter().map(|(status, n)| json!({"status": status, "n": n})));
+    document.begin_list("referral_days");
+    let mut after = String::new();
+    loop {
+        // Seven statuses a day: a page never ends within the last of its days.
+        let days = fetch_all!(
+            conn,
+            (String, String, i64),
+            "SELECT day, status, n FROM referral_days WHERE referrer_id = $1 AND day IN \
+             (SELECT DISTINCT day FROM referral_days WHERE referrer_id = $1 AND day > $2 ORDER BY day LIMIT 100) \
+             ORDER BY day, status",
+            user,
+            &after
+        )?;
+        let Some((last, ..)) = days.last() else { break };
+        after = last.clone();
+        for (day, status, n) in days {
+            document.item(&json!({"day": day, "status": status, "n": n}));
+        }
+    }
+    document.end_list();
+    document.begin_list("rewards");
+    let mut before = None;
+    loop {
+        let entries = rewards::page_of(conn, user, before, PAGE).await?;
+        let Some(last) = entries.last() else { break };
+        before = Some(last.id);
+        for entry in entries {
+            document.item(&json!({
+                "id": entry.id, "side": entry.side, "rule": entry.rule, "currency": entry.currency,
+                "amount": entry.amount, "reverses": entry.reverses, "at": entry.created_at,
+            }));
+        }
+    }
+    document.end_list();
+    let balances = fetch_all!(
+        conn,
+        (String, String, i64, i64),
+        "SELECT currency, rule, credited, reversed FROM reward_balances WHERE user_id = $1 ORDER BY currency, rule",
+        user
+    )?;
+    document.list(
+        "reward_balances",
+        balances.into_iter().map(|(currency, rule, credited, reversed)| {
+            json!({"currency": currency, "rule": rule, "credited": credited, "reversed": reversed})
+        }),
+    );
+    let rewarded: Option<(i64,)> =
+        fetch_optional!(conn, (i64,), "SELECT rewarded FROM reward_counts WHERE user_id = $1", user)?;
+    document.member("referrals_rewarded", &json!(rewarded.map_or(0, |(n,)| n)));
+    // The hashes are of no use to anybody but to compare; that they are there, and how long, is theirs to know.
+    type Trace = (Option<Vec<u8>>, Option<Vec<u8>>, Time, Time);
+    let trace: Option<Trace> = fetch_optional!(
+        conn,
+        Trace,
+        "SELECT address_hash, device_hash, created_at, expires_at FROM signup_traces WHERE user_id = $1",
+        user
+    )?;
+    let trace = trace.map(|(address, browser, at, until)| {
+        json!({"address": address.is_some(), "browser": browser.is_some(), "at": at, "until": until})
+    });
+    document.member("sign_up_trace", &json!(trace));
+    Ok(())
+}
+
+/// The invitations that one had mailed, as the referral API tells of them.
+async fn invited(conn: &mut Conn, document: &mut Document, platform: &Platform, user: UserId) -> Result<(), DbError> {
+    let now = platform.clock.now();
+    document.begin_list("invitations");
+    let mut before: Option<InvitationId> = None;
+    loop {
+        let rows = invitations::page_of(conn, platform, user, None, before, PAGE).await?;
+        let Some(last) = rows.last() else { break };
+        before = Some(last.id);
+        for row in rows {
+            let (status, sent_at) = row.told(now);
+            document.item(&json!({
+                "id": row.id, "email": row.email_masked, "status": status, "at": row.created_at, "sent_at": sent_at,
+            }));
+        }
+    }
+    document.end_list();
     Ok(())
 }
 

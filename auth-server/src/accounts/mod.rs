@@ -1,6 +1,7 @@
 //! People's accounts: [`signup`], [`signin`], what else one proves oneself with ([`factors`]), the proof of an address ([`verification`]), and what may stand in their
 //! fields.
 
+pub mod attribution;
 mod common;
 pub mod deletion;
 pub mod email_change;

@@ -46,6 +46,10 @@ pub struct NewAccount {
     pub given_name: Option<String>,
     pub family_name: Option<String>,
     pub referral_code: Option<String>,
+    /// How that code came. One that nobody typed is let go when it does not serve.
+    pub source: Source,
+    /// The random id of the browser.
+    pub device: Option<Vec<u8>>,
     pub locale: Option<String>,
     /// The version of the terms that the person agreed to.
     pub terms_version: Option<String>,
@@ -98,7 +102,22 @@ pub(super) struct Checked {
     pub family_name: Option<String>,
     pub locale: Option<String>,
     pub code: Option<CodeKey>,
+    pub source: Source,
     pub terms: Option<String>,
+}
+
+impl Checked {
+    /// The code does not serve. Whoever typed it is told; whoever did not goes on without it, where none is needed.
+    pub(super) fn let_go(&mut self, platform: &Platform, refusal: Refusal) -> Result<(), SignUpError> {
+        if self.source == Source::Code {
+            return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)]));
+        }
+        if platform.config.accounts.signup == SignUpPolicy::Invitation {
+            return Err(SignUpError::Invalid(vec![Fault::InvitationNeeded]));
+        }
+        self.code = None;
+        Ok(())
+    }
 }
 
 /// Signs a person up.
@@ -128,13 +147,13 @@ pub async fn sign_up_once(
     if config.accounts.signup == SignUpPolicy::Off {
         return Err(SignUpError::Closed);
     }
-    let checked = check(platform, &account, true)?;
+    let mut checked = check(platform, &account, true)?;
     let required = config.accounts.email_verification == EmailVerification::Required;
 
     // Looked at before the work of hashing; what counts is the transaction.
     let mut conn = platform.db.read().await?;
     if let Some(refusal) = refusal(&mut conn, platform, checked.code.as_ref()).await? {
-        return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)]));
+        checked.let_go(platform, refusal)?;
     }
     let taken = users::by_email(&mut conn, &checked.email.key).await?;
     drop(conn);
@@ -158,7 +177,8 @@ pub async fn sign_up_once(
     if required {
         let may_mail = may_mail(platform, &checked.email).await || may_drip(platform, &checked.email).await;
         let mut tx = platform.db.begin().await?;
-        await_confirmation(&mut tx, platform, checked, account.referral_code, &phc, may_mail).await?;
+        let trace = trace(&mut tx, platform, ip, account.device.as_deref()).await?;
+        await_confirmation(&mut tx, platform, checked, account.referral_code, &trace, &phc, may_mail).await?;
         let outcome = Outcome::VerificationRequired;
         keep_answer(&mut tx, platform, keep, &outcome).await?;
         tx.commit().await?;
@@ -169,7 +189,8 @@ pub async fn sign_up_once(
     let code = checked.code.clone();
     let may_mail = may_mail(platform, &checked.email).await;
     let mut tx = platform.db.begin().await?;
-    let outcome = create(&mut tx, state, checked, Some(&phc), None, may_mail).await?;
+    let trace = trace(&mut tx, platform, ip, account.device.as_deref()).await?;
+    let outcome = create(&mut tx, state, checked, &trace, Some(&phc), None, may_mail).await?;
     keep_answer(&mut tx, platform, keep, &outcome).await?;
     tx.commit().await?;
     if let Some(code) = code {
@@ -178,6 +199,16 @@ pub async fn sign_up_once(
     }
     state.outside.wake();
     Ok(outcome)
+}
+
+/// Where a sign-up comes from, to be kept with its account. Early in the transaction.
+pub(super) async fn trace(
+    tx: &mut Tx,
+    platform: &Platform,
+    ip: &ClientIp,
+    device: Option<&[u8]>,
+) -> Result<Trace, DbError> {
+    Trace::of(tx, platform, Some(&ip.bucket()), device).await
 }
 
 async fn keep_answer(
@@ -223,7 +254,7 @@ pub(super) fn check(platform: &Platform, account: &NewAccount, with_password: bo
         }
         Some(text) => {
             let key = CodeKey::fold(text);
-            if key.is_none() {
+            if key.is_none() && account.source == Source::Code {
                 faults.push(Fault::ReferralCode(Refusal::Unknown));
             }
             key
@@ -234,7 +265,9 @@ pub(super) fn check(platform: &Platform, account: &NewAccount, with_password: bo
         faults.push(Fault::Terms);
     }
     match email {
-        Some(email) if faults.is_empty() => Ok(Checked { email, given_name, family_name, locale, code, terms }),
+        Some(email) if faults.is_empty() => {
+            Ok(Checked { email, given_name, family_name, locale, code, source: account.source, terms })
+        }
         _ => Err(SignUpError::Invalid(faults)),
     }
 }
@@ -256,20 +289,28 @@ pub(super) async fn refusal(
 pub(super) async fn create(
     tx: &mut Tx,
     state: &AppState,
-    checked: Checked,
+    mut checked: Checked,
+    trace: &Trace,
     phc: Option<&str>,
     email_verified_at: Option<DateTime<Utc>>,
     may_mail: bool,
 ) -> Result<Outcome, SignUpError> {
     let platform = &state.platform;
     let id = UserId::new(&platform.random, &platform.clock);
-    let Checked { email, given_name, family_name, locale, code, terms } = checked;
-    let user = NewUser { id, email, email_verified_at, given_name, family_name, locale };
+    let user = NewUser {
+        id,
+        email: checked.email.clone(),
+        email_verified_at,
+        given_name: checked.given_name.take(),
+        family_name: checked.family_name.take(),
+        locale: checked.locale.take(),
+    };
     insert(tx, platform, &user, phc)
         .await
         .map_err(|error| if error.is_unique_violation() { SignUpError::TakenEmail } else { error.into() })?;
     let locale = user.locale.clone().unwrap_or_else(|| "en".into());
-    if let Some(version) = terms {
+    trace.keep(tx, platform, id).await?;
+    if let Some(version) = checked.terms.take() {
         record_terms(tx, platform, id, &version, platform.clock.now()).await?;
     }
     if email_verified_at.is_some() {
@@ -278,7 +319,7 @@ pub(super) async fn create(
         outbox::enqueue(tx, platform, &Job::VerifyEmail { user_id: id, locale }).await?;
     }
     ask_about_address(tx, platform, id).await?;
-    let referred = match &code {
+    let referred = match &checked.code {
         None => false,
         Some(key) => {
             match store::redeem(
@@ -289,14 +330,17 @@ pub(super) async fn create(
                     newcomer: id,
                     canonical_email: &user.email.canonical,
                     email_is_verified: email_verified_at.is_some(),
-                    source: Source::Code,
-                    trace: &Trace::default(),
+                    source: checked.source,
+                    trace,
                 },
             )
             .await?
             {
                 Ok(_) => true,
-                Err(refusal) => return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)])),
+                Err(refusal) => {
+                    checked.let_go(platform, refusal)?;
+                    false
+                }
             }
         }
     };
@@ -384,6 +428,7 @@ async fn await_confirmation(
     platform: &Platform,
     checked: Checked,
     referral_code: Option<String>,
+    trace: &Trace,
     phc: &str,
     may_mail: bool,
 ) -> Result<(), DbError> {
@@ -395,7 +440,8 @@ async fn await_confirmation(
     execute!(
         tx,
         "INSERT INTO pending_signups (id, email, email_key, phc, given_name, family_name, locale, referral_code, \
-         created_at, expires_at, terms_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         created_at, expires_at, terms_version, referral_source, address_hash, device_hash) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         id,
         &checked.email.display,
         &checked.email.key,
@@ -406,7 +452,10 @@ async fn await_confirmation(
         checked.code.as_ref().and(referral_code.as_deref()),
         now,
         expires_at,
-        checked.terms.as_deref()
+        checked.terms.as_deref(),
+        checked.source.as_str(),
+        trace.address_hash.as_deref(),
+        trace.device_hash.as_deref()
     )?;
     // Read here and not before, so that of two sign-ups at once neither is told an old story.
     let owner = users::by_email(tx, &checked.email.key).await?;

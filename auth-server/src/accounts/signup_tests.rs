@@ -421,3 +421,113 @@ async fn addresses_and_names_that_look_like_others_are_told_so_and_spaces_around
     })
     .await;
 }
+
+/// What `sql` counts of the referrals by a code whose deletion raced with sign-ups.
+async fn referrals_by(state: &AppState, code: &str) -> (i64, i64) {
+    let mut conn = state.platform.db.read().await.unwrap();
+    shared::fetch_one!(
+        &mut conn,
+        (i64, i64),
+        "SELECT c.uses, (SELECT COUNT(*) FROM referrals r WHERE r.code_id = c.id) FROM referral_codes c WHERE c.code = $1",
+        code
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_deletion_among_sign_ups_leaves_no_referral_that_it_did_not_come_after() {
+    each_state(&[], |state| async move {
+        let bob = person(&state, "bob@example.com").await;
+        for round in 0..4 {
+            let code = code_of(&state.platform, bob, None).await;
+            let key = CodeKey::fold(&code.code).unwrap();
+            let sign_ups = (0..16).map(|n| {
+                let (state, code) = (state.clone(), code.code.clone());
+                tokio::spawn(async move {
+                    let friend = account(&format!("r{round}f{n}@example.com"), Some(&code));
+                    sign_up(&state, friend, &HERE).await
+                })
+            });
+            let ends = {
+                let (state, key) = (state.clone(), key.clone());
+                tokio::spawn(async move {
+                    // Among them, not before or after all of them.
+                    tokio::time::sleep(Duration::from_millis(round * 15)).await;
+                    let mut tx = state.platform.db.begin().await.unwrap();
+                    let deleted = store::delete(&mut tx, bob, &key, state.platform.clock.now()).await.unwrap();
+                    tx.commit().await.unwrap();
+                    assert!(deleted.is_some());
+                })
+            };
+            let (outcomes, ended) = tokio::join!(futures::future::join_all(sign_ups), ends);
+            ended.unwrap();
+            let mut referred = 0;
+            for outcome in outcomes {
+                match outcome.unwrap() {
+                    Ok(Outcome::Created { referred: true, .. }) => referred += 1,
+                    Err(SignUpError::Invalid(faults)) => {
+                        assert_eq!(faults, [Fault::ReferralCode(Refusal::Deleted)]);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(referrals_by(&state, &code.code).await, (referred, referred), "all or nothing of each");
+            let late = sign_up(&state, account(&format!("late{round}@example.com"), Some(&code.code)), &HERE).await;
+            assert!(matches!(late, Err(SignUpError::Invalid(_))), "{late:?}");
+            assert_eq!(referrals_by(&state, &code.code).await, (referred, referred));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_sign_up_is_by_invitation_a_remembered_code_lets_in_only_while_it_works() {
+    each_state(&[("ACCOUNTS__SIGNUP", "invitation")], |state| async move {
+        let platform = &state.platform;
+        let bob = NewUser {
+            id: UserId::new(&platform.random, &platform.clock),
+            email: Email::parse("bob@example.com").unwrap(),
+            email_verified_at: None,
+            given_name: None,
+            family_name: None,
+            locale: None,
+        };
+        let mut tx = platform.db.begin().await.unwrap();
+        insert(&mut tx, platform, &bob, None).await.unwrap();
+        tx.commit().await.unwrap();
+        let code = code_of(platform, bob.id, Some(1)).await;
+        let remembered =
+            |email: &str| NewAccount { source: Source::LastTouch, ..account(email, Some(code.code.as_str())) };
+        let outcome = sign_up(&state, remembered("ann@example.com"), &HERE).await.unwrap();
+        assert!(matches!(outcome, Outcome::Created { referred: true, .. }), "{outcome:?}");
+        match sign_up(&state, remembered("eve@example.com"), &HERE).await {
+            Err(SignUpError::Invalid(faults)) => assert_eq!(faults, [Fault::InvitationNeeded]),
+            other => panic!("{other:?}"),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_sign_up_leaves_its_trace_hashed() {
+    each_state(&[], |state| async move {
+        let mut ann = account("ann@example.com", None);
+        ann.device = Some(vec![7; 16]);
+        sign_up(&state, ann, &HERE).await.unwrap();
+        person(&state, "bob@example.com").await;
+        let mut conn = state.platform.db.read().await.unwrap();
+        type Row = (String, Option<Vec<u8>>, Option<Vec<u8>>);
+        let rows: Vec<Row> = fetch_all!(
+            &mut conn,
+            Row,
+            "SELECT u.email, t.address_hash, t.device_hash FROM signup_traces t JOIN users u ON u.id = t.user_id \
+             ORDER BY u.email"
+        )
+        .unwrap();
+        let [(_, ann_address, ann_device), (_, bob_address, bob_device)] = &rows[..] else { panic!("{rows:?}") };
+        assert!(ann_address.is_some() && ann_address == bob_address && bob_device.is_none(), "{rows:?}");
+        assert_ne!(ann_device.as_deref(), Some(&[7; 16][..]), "hashed");
+        assert_ne!(ann_address.as_deref(), Some(&HERE.bucket()[..]), "hashed");
+    })
+    .await;
+}

@@ -15,7 +15,8 @@ use shared::limits::Limited;
 use shared::outbox::{self, Job, Notice};
 use shared::referrals::cached;
 use shared::referrals::code::CodeKey;
-use shared::referrals::store::Refusal;
+use shared::referrals::store::{Refusal, Source};
+use shared::referrals::trace::Trace;
 use shared::users::{self, User};
 use shared::{Platform, audit, execute, fetch_all, fetch_optional};
 use sqlx::types::Json;
@@ -25,7 +26,7 @@ use uuid::Uuid;
 use super::signup::{self, NewAccount, Outcome, SignUpError};
 use super::verification::{self, ConfirmError, Confirmed, SignUp};
 use super::ways_in::{self, WayIn};
-use super::{Fault, notices, typed_code};
+use super::{notices, typed_code};
 use crate::AppState;
 use crate::sessions::{self, SignedIn, remembered};
 use crate::upstream::{Identity, Secrets};
@@ -332,7 +333,7 @@ pub async fn sign_up(
     if config.accounts.signup == SignUpPolicy::Off {
         return Err(SignUpError::Closed);
     }
-    let checked = signup::check(platform, &account, false)?;
+    let mut checked = signup::check(platform, &account, false)?;
     let identity = &waiting.identity;
     let vouched = identity.email_verified
         && identity.email.as_deref().and_then(|email| Email::parse(email).ok()).is_some_and(|email| {
@@ -341,11 +342,11 @@ pub async fn sign_up(
         });
     let mut conn = platform.db.read().await?;
     if let Some(refusal) = signup::refusal(&mut conn, platform, checked.code.as_ref()).await? {
-        return Err(SignUpError::Invalid(vec![Fault::ReferralCode(refusal)]));
+        checked.let_go(platform, refusal)?;
     }
     if !vouched && config.accounts.email_verification == EmailVerification::Required {
         drop(conn);
-        ask_for_proof(state, waiting, &checked, account.referral_code).await?;
+        ask_for_proof(state, waiting, &checked, &account, ip).await?;
         return Ok(SignedUp::ToBeProved);
     }
     if users::by_email(&mut conn, &checked.email.key).await?.is_some() {
@@ -356,11 +357,12 @@ pub async fn sign_up(
     let may_mail = !vouched && signup::may_mail(platform, &checked.email).await;
     let verified_at = vouched.then(|| platform.clock.now());
     let mut tx = platform.db.begin().await?;
+    let trace = signup::trace(&mut tx, platform, ip, account.device.as_deref()).await?;
     if !consume(&mut tx, platform, waiting.id).await? {
         return Ok(SignedUp::Gone);
     }
-    let Outcome::Created { id, .. } = signup::create(&mut tx, state, checked, None, verified_at, may_mail).await?
-    else {
+    let created = signup::create(&mut tx, state, checked, &trace, None, verified_at, may_mail).await?;
+    let Outcome::Created { id, .. } = created else {
         return Ok(SignedUp::Gone);
     };
     match insert(&mut tx, platform, &waiting.provider, identity, id).await {
@@ -389,6 +391,10 @@ struct Typed {
     family_name: Option<String>,
     locale: Option<String>,
     referral_code: Option<String>,
+    #[serde(default)]
+    referral_source: Source,
+    #[serde(default)]
+    trace: Trace,
     terms_version: Option<String>,
 }
 
@@ -402,22 +408,25 @@ async fn ask_for_proof(
     state: &AppState,
     waiting: &Waiting,
     checked: &signup::Checked,
-    referral_code: Option<String>,
+    account: &NewAccount,
+    ip: &ClientIp,
 ) -> Result<(), SignUpError> {
     let platform = &state.platform;
     let may_mail = signup::may_mail(platform, &checked.email).await || signup::may_drip(platform, &checked.email).await;
     let now = platform.clock.now();
     let id = UpstreamProofId(platform.random.uuid_v4());
     let locale = checked.locale.clone().unwrap_or_else(|| "en".into());
+    let mut tx = platform.db.begin().await?;
     let typed = Typed {
         email: checked.email.display.clone(),
         given_name: checked.given_name.clone(),
         family_name: checked.family_name.clone(),
         locale: checked.locale.clone(),
-        referral_code: checked.code.as_ref().and(referral_code),
+        referral_code: checked.code.as_ref().and(account.referral_code.clone()),
+        referral_source: checked.source,
+        trace: signup::trace(&mut tx, platform, ip, account.device.as_deref()).await?,
         terms_version: checked.terms.clone(),
     };
-    let mut tx = platform.db.begin().await?;
     let before = "UPDATE upstream_proofs SET consumed_at = $2 WHERE attempt_id = $1 AND consumed_at IS NULL";
     execute!(&mut tx, before, waiting.id, now)?;
     execute!(
@@ -543,6 +552,9 @@ pub async fn prove(state: &AppState, waiting: &Waiting, code: &str, ip: &ClientI
         family_name: typed.family_name,
         locale: typed.locale,
         referral_code: typed.referral_code,
+        referral_source: typed.referral_source.as_str().to_owned(),
+        address_hash: typed.trace.address_hash,
+        device_hash: typed.trace.device_hash,
         terms_version: typed.terms_version,
         created_at: now,
     };

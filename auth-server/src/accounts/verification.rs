@@ -311,6 +311,9 @@ pub(super) struct SignUp {
     pub family_name: Option<String>,
     pub locale: Option<String>,
     pub referral_code: Option<String>,
+    pub referral_source: String,
+    pub address_hash: Option<Vec<u8>>,
+    pub device_hash: Option<Vec<u8>>,
     pub terms_version: Option<String>,
     pub created_at: DateTime<Utc>,
 }
@@ -328,7 +331,8 @@ async fn complete(
         SignUp,
         "UPDATE pending_signups SET consumed_at = $2 \
          WHERE token_hash = $1 AND consumed_at IS NULL AND expires_at > $2 \
-         RETURNING email, phc, given_name, family_name, locale, referral_code, terms_version, created_at",
+         RETURNING email, phc, given_name, family_name, locale, referral_code, referral_source, address_hash, \
+            device_hash, terms_version, created_at",
         token.hash(),
         now
     )?;
@@ -366,6 +370,8 @@ pub(super) async fn make(
             (id, false)
         }
     };
+    let trace = Trace { address_hash: sign_up.address_hash.clone(), device_hash: sign_up.device_hash.clone() };
+    trace.keep(tx, platform, user_id).await?;
     if let Some(version) = &sign_up.terms_version {
         signup::record_terms(tx, platform, user_id, version, sign_up.created_at).await?;
     }
@@ -375,6 +381,7 @@ pub(super) async fn make(
     let invited = platform.config.accounts.signup == SignUpPolicy::Invitation;
     let without_code = without_code && !invited;
     let code = sign_up.referral_code.as_deref().filter(|_| !without_code && !has_referrer).and_then(CodeKey::fold);
+    let source = Source::stored(&sign_up.referral_source);
     let referred = match code {
         None if invited && !has_referrer => return Err(ConfirmError::CodeRefused(store::Refusal::Unknown)),
         None => has_referrer,
@@ -387,13 +394,15 @@ pub(super) async fn make(
                 newcomer: user_id,
                 canonical_email: &canonical,
                 email_is_verified: true,
-                source: Source::Code,
-                trace: &Trace::default(),
+                source,
+                trace: &trace,
             },
         )
         .await?
         {
             Ok(_) => true,
+            // Nobody typed it, so nobody is told; where a code is what lets people in, there is no account without.
+            Err(_) if source != Source::Code && !invited => false,
             Err(refusal) => return Err(ConfirmError::CodeRefused(refusal)),
         },
     };
@@ -436,6 +445,8 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
     execute!(tx, "DELETE FROM email_verifications WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
     execute!(tx, "DELETE FROM terms_agreements WHERE user_id = $1", user_id)?;
+    // Where somebody else signed up says nothing about who has the account now.
+    execute!(tx, "DELETE FROM signup_traces WHERE user_id = $1", user_id)?;
     audit::record(tx, platform, "account.handed_over", Some(user_id), None, serde_json::json!({})).await?;
     let referrer: Option<(i64,)> =
         fetch_optional!(tx, (i64,), "SELECT CAST(1 AS BIGINT) FROM referrals WHERE referral_user_id = $1", user_id)?;

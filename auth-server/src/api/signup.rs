@@ -101,7 +101,16 @@ pub async fn sign_up(
         return Ok(again(kept));
     }
     let SignUp { email, password, given_name, family_name, referral_code, terms_version, locale } = request;
-    let account = NewAccount { email, password, given_name, family_name, referral_code, locale, terms_version };
+    let account = NewAccount {
+        email,
+        password,
+        given_name,
+        family_name,
+        referral_code,
+        locale,
+        terms_version,
+        ..NewAccount::default()
+    };
     let keep = key.as_ref().map(|key| Keep { key, answer });
     match signup::sign_up_once(&state, account, &ip, keep).await {
         Ok(outcome) => {

@@ -148,7 +148,9 @@ impl Outside {
         // «Nothing» was never to be done: it only cost what a job costs, so that an answer tells nothing by its time.
         for job in expired.iter().filter(|job| job.kind != "nothing") {
             let details = json!({ "kind": job.kind, "attempts": job.attempts });
-            audit::record(&mut tx, &self.platform, "outbox.given_up", job.user_id, None, details).await?;
+            // Whom an invitation could not be mailed to is kept from its referrer.
+            let user = job.user_id.filter(|_| !job.is_invitation());
+            audit::record(&mut tx, &self.platform, "outbox.given_up", user, None, details).await?;
             error!(id = %job.id, kind = job.kind, attempts = job.attempts, "a job is given up: its time is over");
         }
         tx.commit().await
@@ -244,7 +246,8 @@ impl Outside {
             Job::VerifyEmail { user_id, .. } => ("verify_email", Some(*user_id)),
             Job::ConfirmSignup { .. } => ("confirm_signup", None),
             Job::AlreadyRegistered { user_id, .. } => ("already_registered", Some(*user_id)),
-            Job::Invitation { referrer_id, .. } => ("invitation", Some(*referrer_id)),
+            // Nobody's: that an address takes no mail is kept from who invited it.
+            Job::Invitation { .. } => ("invitation", None),
             Job::CheckEmail { user_id } => ("check_email", Some(*user_id)),
             Job::Enrich { user_id } => ("enrich", Some(*user_id)),
             Job::BackchannelLogout { user_id, .. } => ("backchannel_logout", Some(*user_id)),

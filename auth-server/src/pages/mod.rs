@@ -20,6 +20,7 @@ pub mod logout;
 pub(crate) mod look;
 mod passkey;
 mod place;
+mod referral_link;
 mod reset_password;
 pub(crate) mod samples;
 mod second_factor;
@@ -31,6 +32,7 @@ mod texts;
 mod unsubscribe;
 mod upstream;
 mod verify_email;
+mod visit;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -67,6 +69,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .merge(account::router())
         .layer(crate::sessions::layer(state))
         .route("/signup/referral-code", get(signup::check_code))
+        .route("/r/{code}", get(referral_link::follow))
         .route("/unsubscribe", get(unsubscribe::show).post(unsubscribe::submit))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .route("/assets/{name}", get(assets::serve))

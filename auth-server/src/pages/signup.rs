@@ -25,6 +25,7 @@ use super::login::Through;
 use super::samples::Samples;
 use super::texts::Texts;
 use super::upstream::Ways;
+use super::visit::Visit;
 use super::{error, logout};
 use crate::AppState;
 use crate::accounts::signup::{NewAccount, Outcome, SignUpError, sign_up};
@@ -72,6 +73,10 @@ struct SignUpPage<'a> {
     client: Option<String>,
     /// Who invites: shown large when the code came with the link.
     invitation: Option<String>,
+    /// What there is to say about the link that led here.
+    notice: Option<String>,
+    /// The code that was filled in because a link was followed before, so that one that is taken out stays out.
+    touch: Option<String>,
     /// Faults of fields, for the summary: field and message.
     faults: Vec<(&'static str, String)>,
     /// What else went wrong.
@@ -110,6 +115,8 @@ pub(super) struct Typed {
     pub given_name: String,
     pub family_name: String,
     pub referral_code: String,
+    /// The code that the page filled in by itself.
+    pub touch: String,
     pub terms: String,
 }
 
@@ -122,6 +129,7 @@ fn form<'a>(
 ) -> SignUpPage<'a> {
     let t = page.t();
     let config = &page.state().platform.config;
+    let touch = Some(typed.touch).filter(|code| !code.is_empty());
     let min = u64::from(config.passwords.min_length);
     let mut email = Field::new("email", "email", "username", t.get("field-email")).required().value(typed.email);
     email.focus = email.value.is_empty();
@@ -159,6 +167,8 @@ fn form<'a>(
         request: through.carried(),
         client,
         invitation,
+        notice: None,
+        touch,
         faults: vec![],
         alert: None,
         action: "/signup",
@@ -213,6 +223,9 @@ impl SignUpPage<'_> {
 pub struct Arrival {
     #[serde(default, rename = "ref")]
     code: String,
+    /// `dead`: who comes followed a link that leads nowhere any more.
+    #[serde(default)]
+    link: String,
     #[serde(flatten)]
     through: Through,
 }
@@ -220,8 +233,9 @@ pub struct Arrival {
 pub async fn show(
     State(state): State<AppState>,
     mut page: Page,
+    visit: Visit,
     ip: ClientIp,
-    Query(Arrival { code, through }): Query<Arrival>,
+    Query(Arrival { code, link, through }): Query<Arrival>,
 ) -> Response {
     let pending = match through.load(&state, &mut page).await {
         Ok(pending) => pending,
@@ -230,14 +244,28 @@ pub async fn show(
     if state.platform.config.accounts.signup == SignUpPolicy::Off {
         return closed(&page, StatusCode::OK, &through);
     }
+    // Without a code in the link, the one by whose link the browser came before.
+    let touch = match visit.offered().await {
+        Ok(offered) => offered.filter(|_| code.trim().is_empty()).unwrap_or_default(),
+        Err(error) => return error::database(&page, &error),
+    };
+    let code = if touch.is_empty() { code } else { touch.clone() };
     let checked = match check(&state, &ip, &code).await {
         Ok(checked) => checked,
         Err(error) => return error::database(&page, &error),
     };
     let email = pending.as_ref().and_then(|p| p.request.login_hint.clone()).unwrap_or_default();
-    let typed = Typed { email, referral_code: code.chars().take(64).collect(), ..Typed::default() };
+    let followed = CodeKey::fold(&code).filter(|_| touch.is_empty() && matches!(checked, CodeState::Valid { .. }));
+    let typed = Typed { email, referral_code: code.chars().take(64).collect(), touch, ..Typed::default() };
     let client = pending.map(|p| p.client.name.clone());
-    page.render(StatusCode::OK, &form(&page, &through, client, typed, &checked))
+    let mut shown = form(&page, &through, client, typed, &checked);
+    shown.notice = (link == "dead").then(|| page.t().get("signup-link-dead"));
+    let mut response = page.render(StatusCode::OK, &shown);
+    visit.mark_device(&mut response);
+    if let Some(code) = followed {
+        visit.touch(&mut response, &code);
+    }
+    response
 }
 
 #[derive(Deserialize)]
@@ -254,6 +282,8 @@ pub struct SignUp {
     family_name: String,
     #[serde(default)]
     referral_code: String,
+    #[serde(default)]
+    touch: String,
     /// The version of the terms, where its box is ticked.
     #[serde(default)]
     terms: String,
@@ -264,22 +294,26 @@ pub struct SignUp {
 pub async fn submit(
     State(state): State<AppState>,
     mut page: Page,
+    visit: Visit,
     session: Session,
     ip: ClientIp,
     sent: Result<Form<SignUp>, FormRejection>,
 ) -> Response {
     let Ok(Form(sent)) = sent else { return error::malformed(&page) };
-    let SignUp { csrf, email, password, given_name, family_name, referral_code, terms, through } = sent;
+    let SignUp { csrf, email, password, given_name, family_name, referral_code, touch, terms, through } = sent;
     page.at("/signup", &[("ref", referral_code.as_str()), ("request", through.request.as_str())]);
     if let Err(response) = page.check_form(&csrf, None) {
         return response;
     }
+    let (code, source) = visit.code(&referral_code, &touch);
     let account = NewAccount {
         email: email.clone(),
         password,
         given_name: Some(given_name.clone()),
         family_name: Some(family_name.clone()),
-        referral_code: Some(referral_code.clone()),
+        referral_code: Some(code),
+        source,
+        device: visit.device(),
         locale: Some(page.lang().to_owned()),
         terms_version: Some(terms.clone()),
     };
@@ -290,15 +324,20 @@ pub async fn submit(
                     sessions::devices::note(&state, signed_in.sid, page.user_agent()).await;
                     let mut response = logout::onward(&state, &page, &left, &through.onward());
                     page.remember(&mut response, &page.known().with(&state.platform, id));
+                    visit.forget_links(&mut response);
                     response
                 }
                 // The account is there; signing in is all that is left to do.
                 Err(error) => error::database(&page, &error),
             }
         }
-        Ok(Outcome::VerificationRequired) => check_your_mail(&page, email.trim()),
+        Ok(Outcome::VerificationRequired) => {
+            let mut response = check_your_mail(&page, email.trim());
+            visit.forget_links(&mut response);
+            response
+        }
         Err(why) => {
-            let typed = Typed { email, given_name, family_name, referral_code, terms };
+            let typed = Typed { email, given_name, family_name, referral_code, touch, terms };
             refused(&state, page, &ip, &through, typed, None, why).await
         }
     }
@@ -367,6 +406,7 @@ impl SignUpPage<'_> {
 pub(super) async fn welcome(
     state: &AppState,
     mut page: Page,
+    visit: &Visit,
     ip: &ClientIp,
     through: &Through,
     typed: Typed,
@@ -385,7 +425,9 @@ pub(super) async fn welcome(
     };
     let mut shown = form(&page, through, client, typed, &checked);
     shown.comes_from(from);
-    page.render(StatusCode::OK, &shown)
+    let mut response = page.render(StatusCode::OK, &shown);
+    visit.mark_device(&mut response);
+    response
 }
 
 #[derive(Template)]
@@ -476,6 +518,11 @@ pub fn samples(page: &Page, into: &mut Samples) {
     into.page("signup-from-provider", || {
         let mut shown = form(page, &through, None, typed(), &CodeState::Unknown);
         shown.comes_from(&Newcomer { name: "Work", attempt: "sample".into(), vouched: Some("ann@example.com") });
+        shown
+    });
+    into.page("signup-dead-link", || {
+        let mut shown = form(page, &through, None, Typed::default(), &CodeState::Unknown);
+        shown.notice = Some(page.t().get("signup-link-dead"));
         shown
     });
     into.page("signup-closed", || ClosedPage { page, t: page.t(), login_link: "/login".into() });

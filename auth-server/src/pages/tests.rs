@@ -3,6 +3,7 @@
 mod brand;
 mod factors;
 mod fallback;
+mod links;
 mod recovery;
 mod terms;
 

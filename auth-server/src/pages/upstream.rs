@@ -23,6 +23,7 @@ use super::sheet::{FormPart, Sheet, mailed_code};
 use super::signing_in::{Shown, finish_from};
 use super::signup::{self, Newcomer, Typed};
 use super::texts::Texts;
+use super::visit::Visit;
 use super::{account, error};
 use crate::AppState;
 use crate::accounts::Fault;
@@ -355,6 +356,7 @@ pub struct Code {
 pub async fn prove(
     State(state): State<AppState>,
     mut page: Page,
+    visit: Visit,
     session: Session,
     ip: ClientIp,
     sent: Result<Form<Code>, FormRejection>,
@@ -379,7 +381,11 @@ pub async fn prove(
     let through = Through { request: waiting.onward.clone() };
     let again = format!("/login/continue?attempt={}&again=1", waiting.id);
     match identities::prove(&state, &waiting, &code, &ip).await {
-        Ok(user_id) => arrives(&state, &page, &session, provider, &waiting, user_id).await,
+        Ok(user_id) => {
+            let mut response = arrives(&state, &page, &session, provider, &waiting, user_id).await;
+            visit.forget_links(&mut response);
+            response
+        }
         Err(ProofError::Wrong) => ask_for_code(&page, &waiting, email.unwrap_or_default(), Some("recovery-code-wrong")),
         // Too many codes, or an address that got an account: it is typed anew, and another mail sent.
         Err(ProofError::Gone) => see_other(&again),
@@ -416,6 +422,7 @@ async fn arrives(
 pub async fn show(
     State(state): State<AppState>,
     page: Page,
+    visit: Visit,
     session: Session,
     ip: ClientIp,
     query: Result<Query<Arrival>, QueryRejection>,
@@ -428,9 +435,10 @@ pub async fn show(
         let proof = identities::to_be_proved(&mut conn, &state.platform, waiting.id).await?;
         drop(conn);
         let signed_in = sessions::current(&session, &state).await?;
-        Ok::<_, DbError>(Some((waiting, needed, proof, signed_in)))
+        let offered = visit.offered().await?.unwrap_or_default();
+        Ok::<_, DbError>(Some((waiting, needed, proof, signed_in, offered)))
     };
-    let (waiting, needed, proof, signed_in) = match looked.await {
+    let (waiting, needed, proof, signed_in, offered) = match looked.await {
         Ok(Some(found)) => found,
         Ok(None) => return gone(&page, "/login".into()),
         Err(error) => return error::database(&page, &error),
@@ -448,9 +456,11 @@ pub async fn show(
                 email: identity.email.clone().unwrap_or_default(),
                 given_name: identity.given_name.clone().unwrap_or_default(),
                 family_name: identity.family_name.clone().unwrap_or_default(),
+                referral_code: offered.clone(),
+                touch: offered,
                 ..Typed::default()
             };
-            signup::welcome(&state, page, &ip, &through, typed, &newcomer(provider, &waiting)).await
+            signup::welcome(&state, page, &visit, &ip, &through, typed, &newcomer(provider, &waiting)).await
         }
     }
 }
@@ -512,12 +522,15 @@ pub struct Answer {
     #[serde(default)]
     referral_code: String,
     #[serde(default)]
+    touch: String,
+    #[serde(default)]
     terms: String,
 }
 
 pub async fn submit(
     State(state): State<AppState>,
     mut page: Page,
+    visit: Visit,
     session: Session,
     ip: ClientIp,
     sent: Result<Form<Answer>, FormRejection>,
@@ -541,7 +554,7 @@ pub async fn submit(
     if links {
         link(&state, &page, provider, &waiting, signed_in.as_ref()).await
     } else {
-        sign_up(&state, page, &session, &ip, provider, &waiting, answer).await
+        sign_up(&state, page, &session, (&ip, &visit), provider, &waiting, answer).await
     }
 }
 
@@ -581,21 +594,24 @@ async fn sign_up(
     state: &AppState,
     page: Page,
     session: &Session,
-    ip: &ClientIp,
+    (ip, visit): (&ClientIp, &Visit),
     provider: &Provider,
     waiting: &Waiting,
     answer: Answer,
 ) -> Response {
-    let Answer { email, given_name, family_name, referral_code, terms, .. } = answer;
+    let Answer { email, given_name, family_name, referral_code, touch, terms, .. } = answer;
     let newcomer = newcomer(provider, waiting);
     let through = Through { request: waiting.onward.clone() };
     // What the provider vouches for is not typed anew.
     let email = newcomer.vouched.map_or(email, str::to_owned);
+    let (code, source) = visit.code(&referral_code, &touch);
     let account = NewAccount {
         email: email.clone(),
         given_name: Some(given_name.clone()),
         family_name: Some(family_name.clone()),
-        referral_code: Some(referral_code.clone()),
+        referral_code: Some(code),
+        source,
+        device: visit.device(),
         locale: Some(page.lang().to_owned()),
         terms_version: Some(terms.clone()),
         ..NewAccount::default()
@@ -610,11 +626,13 @@ async fn sign_up(
             return see_other(&format!("/login/continue?attempt={}", waiting.id));
         }
         Err(why) => {
-            let typed = Typed { email, given_name, family_name, referral_code, terms };
+            let typed = Typed { email, given_name, family_name, referral_code, touch, terms };
             return signup::refused(state, page, ip, &through, typed, Some(&newcomer), why).await;
         }
     };
-    arrives(state, &page, session, provider, waiting, user_id).await
+    let mut response = arrives(state, &page, session, provider, waiting, user_id).await;
+    visit.forget_links(&mut response);
+    response
 }
 
 /// With made-up data.

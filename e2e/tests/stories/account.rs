@@ -50,7 +50,7 @@ async fn a_person_looks_after_their_account(world: World) {
     browser.click("form[action='/account/referrals'] button.main").await;
     let code = browser.find(".ticket").await.text().await.unwrap();
     let link = browser.find("#share").await.attr("value").await.unwrap().unwrap();
-    assert_eq!(link, format!("{}/signup?ref={code}", world.auth_url));
+    assert_eq!(link, format!("{}/r/{code}", world.auth_url));
     browser.find("svg.qr[role=img]").await;
     browser.find("button.copy").await;
     let own = ann.get("/v1/referral-codes").await.is(200);

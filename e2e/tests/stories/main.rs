@@ -27,6 +27,7 @@ mod discovery;
 mod expiry;
 mod factors;
 mod fallback;
+mod links;
 mod machines;
 mod mailbox;
 mod mutual_tls;

@@ -38,9 +38,11 @@ impl Details {
 
     /// May a request do `target`? Of a creation, what it may create is asked later: [`Details::allow_creating`].
     pub(super) fn allow(&self, target: &Target) -> bool {
-        self.0.iter().filter(|detail| detail.actions.iter().any(|action| action == target.action)).any(|detail| {
-            let limit = detail.code.as_deref();
-            target.action == "create" || limit.is_none() || is_same(limit, target.code.as_deref())
+        target.actions.iter().all(|wanted| {
+            self.0.iter().filter(|detail| detail.actions.iter().any(|action| action == wanted)).any(|detail| {
+                let limit = detail.code.as_deref();
+                *wanted == "create" || limit.is_none() || is_same(limit, target.code.as_deref())
+            })
         })
     }
 
@@ -72,7 +74,8 @@ fn is_same(limit: Option<&str>, code: Option<&str>) -> bool {
 
 /// What a request does with the caller's own codes.
 pub(super) struct Target {
-    action: &'static str,
+    /// All of them: who replaces a code deletes one and creates another.
+    actions: &'static [&'static str],
     /// The code in the path, as written there.
     code: Option<String>,
 }
@@ -80,17 +83,22 @@ pub(super) struct Target {
 impl Target {
     /// `None` for requests about anything else: a look-up of somebody's code, invitations, referrals.
     pub(super) fn of(parts: &Parts) -> Option<Self> {
-        let action = match parts.method {
-            Method::POST => "create",
-            Method::DELETE => "delete",
-            Method::GET | Method::HEAD => "read",
+        let actions: &[&str] = match parts.method {
+            Method::POST => &["create"],
+            Method::DELETE => &["delete"],
+            Method::GET | Method::HEAD => &["read"],
             _ => return None,
         };
         let rest = parts.uri.path().strip_prefix(CODES)?;
         match rest.strip_prefix('/') {
-            None if rest.is_empty() => Some(Self { action, code: None }),
+            None if rest.is_empty() => Some(Self { actions, code: None }),
             Some("lookup") | None => None,
-            Some(code) => Some(Self { action, code: Some(code.to_owned()) }),
+            Some(code) => {
+                // What is below a code is the code's.
+                let (code, below) = code.split_once('/').unwrap_or((code, ""));
+                let actions = if below == "rotate" { &["delete", "create"] } else { actions };
+                Some(Self { actions, code: Some(code.to_owned()) })
+            }
         }
     }
 }
@@ -120,6 +128,9 @@ mod tests {
             ("DELETE", "/v1/referral-codes/OTHER123", false, false),
             ("DELETE", "/v1/referral-codes/%53PRING", false, false),
             ("POST", "/v1/referral-codes", false, false),
+            ("GET", "/v1/referral-codes/SPRING/stats", true, true),
+            ("GET", "/v1/referral-codes/OTHER123/qr.svg", true, false),
+            ("POST", "/v1/referral-codes/SPRING/rotate", false, false),
         ] {
             let target = target(method, path).unwrap();
             assert_eq!((read.allow(&target), one.allow(&target)), (by_read, by_one), "{method} {path}");
@@ -127,6 +138,13 @@ mod tests {
         for path in ["/v1/referral-codes/lookup", "/v1/invitations", "/v1/referrers/me/referrals"] {
             assert!(target("GET", path).is_none(), "{path}");
         }
+        let both = json!([{ "type": "referral_code", "actions": ["delete", "create"], "code": "SPRING" }]);
+        let both = details(both).unwrap();
+        assert!(both.allow(&target("POST", "/v1/referral-codes/spring/rotate").unwrap()));
+        assert!(
+            !both.allow(&target("POST", "/v1/referral-codes/other123/rotate").unwrap()),
+            "to delete is for one code"
+        );
         let broken = details(json!([{ "type": "referral_code", "actions": "read" }])).unwrap();
         assert!(!broken.allow(&target("GET", "/v1/referral-codes").unwrap()));
     }

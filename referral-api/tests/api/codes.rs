@@ -31,6 +31,8 @@ async fn a_code_is_created_shown_listed_and_deleted() {
                 "uses": 0,
                 "max_uses": 3,
                 "share_url": format!("{server}/signup?ref={code}"),
+                "link": format!("{server}/r/{code}"),
+                "qr_url": world.platform.config.api.public_url.join(&format!("/v1/referral-codes/{code}/qr.svg")),
             })
         );
         let at = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap();
@@ -41,7 +43,11 @@ async fn a_code_is_created_shown_listed_and_deleted() {
             assert_eq!((shown.status, &shown.body), (200, &created.body));
         }
         let listed = ann.get(CODES).await;
-        assert_eq!(listed.body, json!({ "items": [created.body], "next_cursor": null }));
+        let mut item = created.body.clone();
+        for (member, value) in [("clicks", json!(0)), ("visitors", json!(0)), ("deleted_at", json!(null))] {
+            item[member] = value;
+        }
+        assert_eq!(listed.body, json!({ "items": [item], "next_cursor": null }));
 
         assert_eq!(ann.delete(&format!("{CODES}/{code}")).await.status, 204);
         let deleted = ann.get(&format!("{CODES}/{code}")).await;

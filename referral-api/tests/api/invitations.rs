@@ -5,7 +5,8 @@ use shared::execute;
 
 use crate::world::{World, on_each_store, on_each_store_with};
 
-const MAILS: &str = "SELECT COUNT(*) FROM outbox WHERE kind = 'mail'";
+/// Jobs that mail somebody: those that mail nobody have no address.
+const MAILS: &str = "SELECT COUNT(*) FROM outbox WHERE kind = 'mail' AND CAST(payload AS TEXT) LIKE '%@%'";
 const ROWS: &str = "SELECT COUNT(*) FROM outbox";
 
 #[tokio::test]
@@ -29,7 +30,7 @@ async fn the_answer_and_the_work_are_the_same_whether_a_mail_is_sent_or_not() {
         let (payload,): (sqlx::types::Json<serde_json::Value>,) = shared::fetch_one!(
             &mut conn,
             (sqlx::types::Json<serde_json::Value>,),
-            "SELECT payload FROM outbox WHERE kind = 'mail'"
+            "SELECT payload FROM outbox WHERE kind = 'mail' AND CAST(payload AS TEXT) LIKE '%@%'"
         )
         .unwrap();
         assert_eq!(

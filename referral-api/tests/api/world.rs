@@ -454,6 +454,12 @@ impl Actor {
             ("look up", self.look_up("nobody@example.com").await),
             ("referrals", self.get("/v1/referrers/me/referrals").await),
             ("invite", self.invite("nobody@example.com", "friend@example.org").await),
+            ("stats", self.get(&format!("{path}/stats")).await),
+            ("picture", self.get(&format!("{path}/qr.svg")).await),
+            ("invitations", self.get("/v1/invitations").await),
+            ("invitation", self.get("/v1/invitations/none").await),
+            ("withdraw", self.delete("/v1/invitations/none").await),
+            ("replace", self.post(&format!("{path}/rotate"), &json!({})).await),
             ("create", self.create_code().await),
             ("delete", self.delete(&path).await),
         ]

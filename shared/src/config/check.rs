@@ -347,6 +347,9 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
     if config.factors.remember_days > 365 {
         wrong("factors.remember_days", "at most 365: who left a device behind a year ago is to be asked".into());
     }
+    if config.attribution.window_days > 400 {
+        wrong("attribution.window_days", "at most 400: browsers keep no cookie longer".into());
+    }
     upstreams(config, &mut wrong);
     super::programme::check(&config.programme, &mut wrong);
     super::webhooks::check(&config.webhooks, &mut wrong);

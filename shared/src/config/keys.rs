@@ -64,6 +64,7 @@ setting! {
     Vec<RewardRule> { const TEXTUAL: bool = false; }
     Vec<Signal> { const TEXTUAL: bool = false; }
     QualifyOn {}
+    AttributionModel {}
     LogFormat {}
     Option<Colour> {}
     Theme {}
@@ -378,6 +379,8 @@ settings! {
         lookups_per_minute: u64 = "60";
         /// Live checks of a referral code a minute.
         code_checks_per_minute: u64 = "60";
+        /// Links to referral codes (`/r/CODE`) that are looked at and counted a minute. Beyond it they lead on, uncounted.
+        link_clicks_per_minute: u64 = "60";
     }
     /// Referral codes.
     referrals: Referrals {
@@ -406,6 +409,13 @@ settings! {
         address_velocity: u64 = "5";
         /// How many days sign-ups are compared by browser. Their traces are deleted after it. 0: no traces are kept.
         trace_days: u64 = "30";
+    }
+    /// Whose sign-up it is where no code was typed: a link to a referral code is remembered in the browser.
+    attribution: Attribution {
+        /// Which link counts: `last_touch`, the one followed last, or `first_touch`.
+        model: AttributionModel = "\"last_touch\"";
+        /// For how many days it is remembered, 400 at most (browsers keep no cookie longer). 0: not at all.
+        window_days: u64 = "30";
     }
     /// Invitations by mail.
     invitations: Invitations {
@@ -532,6 +542,14 @@ pub enum RegistrationPolicy {
     Off,
     InitialAccessToken,
     Open,
+}
+
+/// Which of the links that were followed counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttributionModel {
+    FirstTouch,
+    LastTouch,
 }
 
 /// Who may sign up.

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Days, TimeDelta, Utc};
 
 use super::code::{CodeKey, ReferralCode};
-use super::life;
 use super::signals::{self, Newcomer};
 use super::trace::Trace;
+use super::{clicks, life};
 use crate::db::{Conn, DbError, Tx};
 use crate::ids::{CodeId, ReferralId, UserId};
 use crate::platform::Platform;
@@ -175,7 +175,8 @@ pub struct Redemption<'a> {
 }
 
 /// How a code came to a sign-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Typed, or in the link that led to the sign-up.
     #[default]
@@ -263,6 +264,7 @@ pub async fn redeem(
         lapses_at,
         now
     )?;
+    clicks::signed_up(tx, platform, code.id).await?;
     life::began(tx, platform, id, code.referrer_id).await?;
     signals::raise(tx, platform, id, &signals).await?;
     if email_is_verified {

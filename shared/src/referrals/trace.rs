@@ -9,7 +9,7 @@ use crate::platform::Platform;
 use crate::{execute, fetch_one, fetch_optional};
 
 /// The hashes of where somebody signed up. Nobody can be found by them who is not there to be compared.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Trace {
     /// Under the salt of its day: two are comparable within one day.
     pub address_hash: Option<Vec<u8>>,
@@ -26,6 +26,9 @@ impl Trace {
         address: Option<&[u8]>,
         device: Option<&[u8]>,
     ) -> Result<Self, DbError> {
+        if platform.config.programme.trace_days == 0 {
+            return Ok(Self::default());
+        }
         let address_hash = match address {
             Some(address) => Some(hash_of_the_day(tx, platform, address).await?),
             None => None,

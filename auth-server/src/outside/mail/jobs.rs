@@ -7,8 +7,6 @@ use shared::email::Email;
 use shared::fetch_optional;
 use shared::ids::{EmailChangeId, MailedCodeId, PendingSignupId, RecoveryId, UpstreamProofId, UserId};
 use shared::outbox::{Job, Notice, SecurityNotice, Side};
-use shared::referrals::code::ReferralCode;
-use shared::referrals::store::active_of;
 use shared::secret::PlainToken;
 use shared::users;
 
@@ -16,14 +14,26 @@ use super::letter::{Letter, Letterhead, Occasion};
 use super::{MailError, name};
 use crate::accounts::{email_change, factors, recovery, upstream, verification};
 use crate::locales::Locale;
+use crate::outside::Outside;
 use crate::outside::worker::{Finding, Outcome};
-use crate::outside::{Outside, unsubscribe};
 
 /// Ready to be sent.
-struct Prepared {
-    to: Email,
-    occasion: Occasion,
-    link: String,
+pub(super) struct Prepared {
+    pub to: Email,
+    pub occasion: Occasion,
+    pub link: String,
+}
+
+/// What became of a job, by what became of its mail.
+pub(super) fn outcome(sent: Result<(), MailError>) -> Outcome {
+    match sent {
+        Ok(()) => Outcome::Done(Finding::Nothing),
+        Err(MailError::Malformed(reason)) => Outcome::Hopeless { reason },
+        // Refused for good, most servers mean; some have greylists and full boxes in mind. Rarely enough not to look
+        // like a spammer, until the job's time is over.
+        Err(error @ MailError::Refused(_)) => Outcome::Later { reason: error.to_string(), after: TimeDelta::hours(12) },
+        Err(error) => Outcome::Later { reason: error.to_string(), after: TimeDelta::zero() },
+    }
 }
 
 impl Outside {
@@ -36,7 +46,10 @@ impl Outside {
                 (self.confirm_signup(*pending_signup_id).await?, locale)
             }
             Job::AlreadyRegistered { user_id, locale } => (self.already_registered(*user_id).await?, locale),
-            Job::Invitation { referrer_id, email, locale } => (self.invitation(*referrer_id, email).await?, locale),
+            Job::Invitation { referrer_id, email, locale, invitation_id } => {
+                let locale = Locale::from_tag(locale).unwrap_or_default();
+                return self.invite(*referrer_id, email, locale, *invitation_id).await;
+            }
             // The newer release that asked for it knows what to say.
             Job::SecurityNotice(notice) if notice.what == Notice::Unknown => {
                 return Ok(Outcome::Later { reason: "of a newer release".into(), after: TimeDelta::minutes(1) });
@@ -56,19 +69,10 @@ impl Outside {
         };
         let Some(prepared) = prepared else { return Ok(Outcome::Done(Finding::Nothing)) };
         let locale = Locale::from_tag(locale).unwrap_or_default();
-        Ok(match self.deliver(prepared, locale).await {
-            Ok(()) => Outcome::Done(Finding::Nothing),
-            Err(MailError::Malformed(reason)) => Outcome::Hopeless { reason },
-            // Refused for good, most servers mean; some have greylists and full boxes in mind. Rarely enough not to
-            // look like a spammer, until the job's time is over.
-            Err(error @ MailError::Refused(_)) => {
-                Outcome::Later { reason: error.to_string(), after: TimeDelta::hours(12) }
-            }
-            Err(error) => Outcome::Later { reason: error.to_string(), after: TimeDelta::zero() },
-        })
+        Ok(outcome(self.deliver(prepared, locale).await))
     }
 
-    async fn deliver(&self, prepared: Prepared, locale: Locale) -> Result<(), MailError> {
+    pub(super) async fn deliver(&self, prepared: Prepared, locale: Locale) -> Result<(), MailError> {
         let now = self.platform.clock.now();
         let id = self.platform.random.uuid_v4();
         let letter = Letter::new(locale, Letterhead::of(&self.platform.config), &prepared.occasion, prepared.link);
@@ -76,7 +80,7 @@ impl Outside {
         self.mailer.send(message, now, id).await
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         self.platform.config.auth.public_url.join(path)
     }
 
@@ -221,30 +225,5 @@ impl Outside {
         };
         let occasion = Occasion::Security { what: notice.what, at: notice.at, detail };
         Ok(Some(Prepared { to, occasion, link: self.url(path) }))
-    }
-
-    /// Not without an active code, not for people who have not proved their address or do not want to be found by it,
-    /// and not to people who do not want to be invited.
-    async fn invitation(&self, referrer: UserId, email: &str) -> Result<Option<Prepared>, DbError> {
-        let platform = &self.platform;
-        let Ok(to) = Email::parse(email) else { return Ok(None) };
-        let mut conn = platform.db.read().await?;
-        if unsubscribe::has_objected(&mut conn, &unsubscribe::hash(platform, &to)).await? {
-            return Ok(None);
-        }
-        let user = users::by_id(&mut conn, referrer).await?;
-        let user = user.filter(|user| user.discoverable && user.email_verified_at.is_some());
-        let code = active_of(&mut conn, referrer).await?.filter(|code| code.is_usable(platform.clock.now()));
-        let (Some(user), Some(code)) = (user, code) else { return Ok(None) };
-        let link = format!("{}?ref={}", self.url("/signup"), code.code);
-        let occasion = Occasion::Invitation {
-            name: user.display_name().and_then(|name| name::presentable(&name)),
-            // A code of one's own wording is in the link, where nobody reads it: up to 32 characters shown large could
-            // be an advertisement.
-            code: Some(code.code).filter(|code| ReferralCode::looks_drawn(code)),
-            expires_at: code.expires_at,
-            unsubscribe: unsubscribe::link(platform, &to),
-        };
-        Ok(Some(Prepared { to, occasion, link }))
     }
 }

@@ -1,6 +1,7 @@
 //! Mail: handed to the server of `smtp.url`, or written to `data_dir/mail` when there is none. What a mail says and
 //! whether it still may be sent is decided when it is made ([`jobs`]), not when it was asked for.
 
+mod invitation;
 mod jobs;
 pub mod letter;
 pub mod name;
@@ -85,6 +86,18 @@ impl Mailer {
     /// The sender.
     pub fn from(&self) -> &Mailbox {
         &self.from
+    }
+
+    /// Is the mail server there, and does it let us in? What a mail would find out, without one. A folder always is.
+    pub async fn answers(&self) -> Result<(), MailError> {
+        match &self.transport {
+            Transport::Folder(_) => Ok(()),
+            Transport::Smtp(smtp) => match smtp.test_connection().await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(MailError::Unavailable("no connection".into())),
+                Err(error) => Err(smtp_error(error)),
+            },
+        }
     }
 
     /// Hands a mail over. `now` and `id` name the file where mails are files; names sort by time.

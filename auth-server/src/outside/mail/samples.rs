@@ -51,8 +51,8 @@ fn occasions(site: &str) -> Vec<(Occasion, &'static str)> {
         (Occasion::VerifyEmail { hours: 24 }, TOKEN),
         (Occasion::ConfirmSignup { hours: 24 }, TOKEN),
         (Occasion::AlreadyRegistered, "/login"),
-        (invitation(Some("Ann Lee"), Some("7K3M9QXZ")), "/signup?ref=7K3M9QXZ"),
-        (invitation(None, None), "/signup?ref=7K3M9QXZ"),
+        (invitation(Some("Ann Lee"), Some("7K3M9QXZ")), "/r/7K3M9QXZ"),
+        (invitation(None, None), "/r/7K3M9QXZ"),
         (
             Occasion::ResetPassword { code: "7K3M-9QXZ".into(), minutes: 30 },
             "/reset-password?token=c2FtcGxlLW9mLWEtdG9rZW4tdGhhdC1vcGVucy1ub3RoaW5n",

@@ -60,8 +60,9 @@ async fn give_code(platform: &Platform, referrer: UserId, code: ReferralCode) ->
 }
 
 async fn invite(outside: &Outside, referrer: UserId, email: &str, locale: &str) {
-    enqueue(&outside.platform, Job::Invitation { referrer_id: referrer, email: email.into(), locale: locale.into() })
-        .await;
+    let job =
+        Job::Invitation { referrer_id: referrer, email: email.into(), locale: locale.into(), invitation_id: None };
+    enqueue(&outside.platform, job).await;
     work(outside).await;
 }
 
@@ -185,7 +186,7 @@ async fn an_invitation_shows_who_invites_the_code_and_a_way_out() {
 
         let mail = last(&platform);
         assert!(mail.contains("Subject: Ann Lee invites you to join"), "{mail}");
-        assert!(mail.contains(&format!("http://127.0.0.1:8080/signup?ref={code}")), "{mail}");
+        assert!(mail.contains(&format!("http://127.0.0.1:8080/r/{code}")), "{mail}");
         assert!(!mail.contains("ann@example.com"), "the referrer's address is nobody's business");
         assert!(mail.contains("List-Unsubscribe-Post: List-Unsubscribe=One-Click"), "RFC 8058 §3.1");
         let (_, link) = mail.split_once("List-Unsubscribe: <http://127.0.0.1:8080/unsubscribe?token=").unwrap();
@@ -267,7 +268,7 @@ async fn a_code_of_ones_own_wording_stands_in_the_link_alone() {
         give_code(&platform, ann, ReferralCode::vanity("BUY-PILLS-AT-EVIL-COM").unwrap()).await;
         invite(&outside, ann, "friend@example.com", "en").await;
         let mail = last(&platform);
-        let link = "http://127.0.0.1:8080/signup?ref=BUY-PILLS-AT-EVIL-COM";
+        let link = "http://127.0.0.1:8080/r/BUY-PILLS-AT-EVIL-COM";
         assert!(mail.contains(link), "{mail}");
         assert!(!mail.replace(link, "").contains("PILLS"), "{mail}");
     })

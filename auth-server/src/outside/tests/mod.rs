@@ -1,5 +1,6 @@
 //! Stories of the outside services, on both stores, against the stand-ins.
 
+mod invitations;
 mod lookups;
 mod mails;
 mod running;

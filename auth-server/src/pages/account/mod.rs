@@ -11,8 +11,8 @@ mod email;
 mod overview;
 mod password;
 mod profile;
-mod qr;
 mod referrals;
+mod rotate;
 mod security;
 mod sessions;
 mod upstream;
@@ -71,6 +71,7 @@ pub fn router() -> Router<AppState> {
         .route("/account/activity", get(activity::show))
         .route("/account/referrals", get(referrals::show).post(referrals::create))
         .route("/account/referrals/delete", post(referrals::delete))
+        .route("/account/referrals/rotate", post(rotate::submit))
 }
 
 /// A page of the account's, as its navigation names it.

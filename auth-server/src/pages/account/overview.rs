@@ -40,7 +40,7 @@ async fn read(account: &Account) -> Result<(Option<Code>, u64), DbError> {
     let mut conn = platform.db.read().await?;
     let code = store::active_of(&mut conn, user).await?.filter(|code| code.is_usable(platform.clock.now()));
     let code = code.map(|row| Code {
-        link: platform.config.auth.public_url.join(&format!("/signup?ref={}", row.code)),
+        link: platform.config.auth.public_url.join(&format!("/r/{}", row.code)),
         code: row.code,
         expires_at: row.expires_at,
     });
@@ -80,11 +80,7 @@ pub fn samples(account: &Account, into: &mut Samples) {
         referrals,
         ways: ways(),
     };
-    let code = Code {
-        code: "7K3M9QXZ".into(),
-        link: "https://id.example.com/signup?ref=7K3M9QXZ".into(),
-        expires_at: moment(),
-    };
+    let code = Code { code: "7K3M9QXZ".into(), link: "https://id.example.com/r/7K3M9QXZ".into(), expires_at: moment() };
     into.page("account", || shown(Some(code), 3));
     into.page("account-new", || shown(None, 0));
 }

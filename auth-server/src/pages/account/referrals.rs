@@ -13,13 +13,15 @@ use serde_json::json;
 use shared::db::DbError;
 use shared::email::Email;
 use shared::ids::{CodeId, ReferralId, UserId};
+use shared::referrals::clicks::{self, Totals};
 use shared::referrals::code::{CodeKey, ReferralCode, VanityError};
-use shared::referrals::deletion;
+use shared::referrals::rewards::{self, Balance};
 use shared::referrals::store::{self, CodeRow, MAX_USES, ReferralRow};
-use shared::{Platform, audit, fetch_all};
+use shared::referrals::{deletion, life};
+use shared::{Platform, audit, fetch_all, qr};
 
 use super::chart::{self, Chart};
-use super::{Account, Section, qr};
+use super::{Account, Section};
 use crate::pages::error;
 use crate::pages::field::Field;
 use crate::pages::layout::{Page, see_other};
@@ -33,7 +35,7 @@ const COUNTED: i64 = 5000;
 /// How long a new code works unless one says otherwise, in days.
 const USUAL: u64 = 90;
 /// Of 10^12 codes, drawing a taken one twice means that something else is wrong.
-const DRAWS: usize = 5;
+pub(super) const DRAWS: usize = 5;
 
 #[derive(Template)]
 #[template(path = "pages/account/referrals.html")]
@@ -48,6 +50,8 @@ struct ReferralsPage<'a> {
     /// The form for a new one, where there is none.
     form: Option<NewForm>,
     chart: Option<Chart>,
+    /// What one was credited, in each currency.
+    credits: Vec<Credit>,
     referrals: Vec<Referral>,
     first: bool,
     older: Option<ReferralId>,
@@ -61,8 +65,41 @@ struct Code {
     expires_at: DateTime<Utc>,
     uses: i64,
     max_uses: Option<i64>,
+    /// How often the link was followed, and from how many addresses.
+    clicks: i64,
+    visitors: i64,
     /// Used as often as it may be: others can't sign up with it any more.
     exhausted: bool,
+}
+
+/// An amount as people write it.
+struct Credit {
+    amount: String,
+    currency: String,
+}
+
+impl Credit {
+    fn of(balance: Balance) -> Self {
+        Self { amount: in_units(balance.amount, &balance.currency), currency: balance.currency }
+    }
+}
+
+/// `12.50` of 1250 cents. What is not a currency of ISO 4217 has no smaller unit: points are points.
+fn in_units(amount: i64, currency: &str) -> String {
+    // Those of its list of active codes with another number of digits after the point than two.
+    let digits = match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        "CLF" | "UYW" => 4,
+        unit if unit.len() == 3 => 2,
+        _ => 0,
+    };
+    let (sign, amount, unit) = (if amount < 0 { "-" } else { "" }, amount.unsigned_abs(), 10u64.pow(digits));
+    match digits {
+        0 => format!("{sign}{amount}"),
+        _ => format!("{sign}{}.{:0width$}", amount / unit, amount % unit, width = digits as usize),
+    }
 }
 
 struct NewForm {
@@ -106,6 +143,7 @@ impl Referral {
                 "rewarded" => "referral-rewarded",
                 "rejected" => "referral-rejected",
                 "reversed" => "referral-reversed",
+                "expired" => "referral-expired",
                 _ => "referral-pending",
             }),
             good: matches!(row.status.as_str(), "verified" | "qualified" | "rewarded"),
@@ -223,13 +261,13 @@ fn new_form(t: Texts, platform: &Platform, new: &New, faults: Faults) -> NewForm
 }
 
 /// The active code, if it can be shared or has to be deleted before another is made.
-fn shown_code(t: Texts, platform: &Platform, row: CodeRow) -> Option<Code> {
+fn shown_code(t: Texts, platform: &Platform, row: CodeRow, totals: Totals) -> Option<Code> {
     let status = row.status_at(platform.clock.now());
     if status == "expired" {
         return None;
     }
-    let link = platform.config.auth.public_url.join(&format!("/signup?ref={}", row.code));
-    let qr = qr::svg(&link, &escape(&t.get("referrals-qr")));
+    let link = platform.config.auth.public_url.join(&format!("/r/{}", row.code));
+    let qr = qr::svg(&link, "qr", Some(&t.get("referrals-qr")));
     Some(Code {
         code: row.code,
         link,
@@ -238,16 +276,15 @@ fn shown_code(t: Texts, platform: &Platform, row: CodeRow) -> Option<Code> {
         expires_at: row.expires_at,
         uses: row.uses,
         max_uses: row.max_uses,
+        clicks: totals.clicks,
+        visitors: totals.visitors,
         exhausted: status == "exhausted",
     })
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
-}
-
 struct Read {
-    code: Option<CodeRow>,
+    code: Option<(CodeRow, Totals)>,
+    credits: Vec<Balance>,
     moments: Vec<DateTime<Utc>>,
     referrals: Vec<ReferralRow>,
     older: Option<ReferralId>,
@@ -255,7 +292,14 @@ struct Read {
 
 async fn read(platform: &Platform, user: UserId, before: Option<ReferralId>) -> Result<Read, DbError> {
     let mut conn = platform.db.read().await?;
-    let code = store::active_of(&mut conn, user).await?;
+    let code = match store::active_of(&mut conn, user).await? {
+        Some(row) => {
+            let totals = clicks::totals(&mut conn, row.id).await?;
+            Some((row, totals))
+        }
+        None => None,
+    };
+    let credits = rewards::balances(&mut conn, user).await?;
     let moments = fetch_all!(
         &mut conn,
         (DateTime<Utc>,),
@@ -268,7 +312,7 @@ async fn read(platform: &Platform, user: UserId, before: Option<ReferralId>) -> 
     let more = referrals.len() > SHOWN;
     referrals.truncate(SHOWN);
     let older = referrals.last().filter(|_| more).map(|row| row.id);
-    Ok(Read { code, moments: moments.into_iter().map(|(at,)| at).collect(), referrals, older })
+    Ok(Read { code, credits, moments: moments.into_iter().map(|(at,)| at).collect(), referrals, older })
 }
 
 /// The page, with what was typed and what is wrong with it.
@@ -286,7 +330,7 @@ async fn shown(
         Ok(read) => read,
         Err(error) => return error::database(page, &error),
     };
-    let code = read.code.and_then(|row| shown_code(t, platform, row));
+    let code = read.code.and_then(|(row, totals)| shown_code(t, platform, row, totals));
     let form = code.is_none().then(|| new_form(t, platform, new, faults));
     let shown = ReferralsPage {
         page,
@@ -297,6 +341,7 @@ async fn shown(
         alert: told.1,
         code,
         form,
+        credits: read.credits.into_iter().map(Credit::of).collect(),
         chart: (!read.moments.is_empty()).then(|| Chart::new(t, platform.clock.now(), &read.moments)),
         referrals: read.referrals.into_iter().map(|row| Referral::of(t, row)).collect(),
         first: before.is_none(),
@@ -314,7 +359,11 @@ pub struct Asking {
 
 pub async fn show(account: Account, Query(Asking { done, before }): Query<Asking>) -> Response {
     let done = super::Done { done };
-    let known = &[("made", "referrals-done-made"), ("deleted", "referrals-done-deleted")];
+    let known = &[
+        ("made", "referrals-done-made"),
+        ("deleted", "referrals-done-deleted"),
+        ("rotated", "referrals-done-rotated"),
+    ];
     let notice = done.notice(account.page.t(), known);
     shown(&account, StatusCode::OK, before.parse().ok(), &New::default(), Faults::default(), (notice, None)).await
 }
@@ -440,6 +489,9 @@ pub fn samples(account: &Account, into: &mut Samples) {
         code,
         form,
         chart: Some(Chart::new(t, moment(), &[moment()])),
+        credits: [(1250, "EUR"), (30, "POINTS")]
+            .map(|(amount, currency)| Credit::of(Balance { currency: currency.into(), amount }))
+            .into(),
         referrals,
         first: false,
         older: Some(ReferralId(uuid::Uuid::nil())),
@@ -455,11 +507,10 @@ pub fn samples(account: &Account, into: &mut Samples) {
             max_uses: Some(10),
             uses: 2,
         };
-        let statuses = ["pending", "verified", "qualified", "rewarded", "rejected", "reversed"];
-        let referrals = statuses.map(|status| {
+        let referrals = life::Status::ALL.map(|status| {
             let row = ReferralRow {
                 id: ReferralId(uuid::Uuid::nil()),
-                status: status.into(),
+                status: status.as_str().into(),
                 created_at: moment(),
                 updated_at: moment(),
                 code: "7K3M9QXZ".into(),
@@ -469,11 +520,32 @@ pub fn samples(account: &Account, into: &mut Samples) {
             };
             Referral::of(t, row)
         });
-        shown(shown_code(t, platform, row), None, referrals.into())
+        let totals = Totals { clicks: 17, visitors: 12, sign_ups: 2 };
+        shown(shown_code(t, platform, row, totals), None, referrals.into())
     });
     into.page("account-referrals-none", || {
         let new = New { expires: "yesterday".into(), code: "?".into(), max_uses: "many".into(), ..New::default() };
         let faults = check(t, platform, &new).err().unwrap_or_default();
         shown(None, Some(new_form(t, platform, &new, faults)), vec![])
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_in_the_units_of_their_currency() {
+        for (amount, currency, expected) in [
+            (1250, "EUR", "12.50"),
+            (5, "EUR", "0.05"),
+            (-5, "EUR", "-0.05"),
+            (500, "JPY", "500"),
+            (1005, "KWD", "1.005"),
+            (30, "POINTS", "30"),
+            (i64::MIN, "USD", "-92233720368547758.08"),
+        ] {
+            assert_eq!(in_units(amount, currency), expected, "{amount} {currency}");
+        }
+    }
 }

@@ -9,12 +9,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use chrono::{DateTime, Utc};
-use qrcode::QrCode;
-use qrcode::render::svg;
 use serde::Deserialize;
 use serde_json::json;
 use shared::db::DbError;
 use shared::outbox::Notice;
+use shared::qr;
 use shared::secret::PlainToken;
 use uuid::Uuid;
 
@@ -271,26 +270,12 @@ fn set_up_page(state: &AppState, account: &Account, setup: &Setup, fault: Option
         t,
         section: Section::Security,
         csrf: account.csrf(),
-        qr: qr(&setup.uri(state.brand.name(), &account.user.email)),
+        qr: qr::svg(&setup.uri(state.brand.name(), &account.user.email), "app-qr", None),
         secret: setup.in_groups(),
         setup: setup.seal(&state.platform, (account.user.id, account.signed_in.sid)),
         code,
     };
     page.render(status, &shown)
-}
-
-/// A QR code as an element of the page: dark on light in either theme, which cameras like best.
-fn qr(text: &str) -> Option<String> {
-    let code = QrCode::new(text).ok()?;
-    let drawn = code
-        .render::<svg::Color>()
-        .min_dimensions(220, 220)
-        .dark_color(svg::Color("#000"))
-        .light_color(svg::Color("#fff"))
-        .build();
-    // Without the prolog of a file.
-    let from = drawn.find("<svg ")?;
-    Some(drawn[from..].replacen("<svg ", "<svg class=\"app-qr\" aria-hidden=\"true\" focusable=\"false\" ", 1))
 }
 
 #[derive(Deserialize)]
@@ -436,7 +421,7 @@ pub fn samples(account: &Account, into: &mut Samples) {
             t,
             section: Section::Security,
             csrf: account.csrf(),
-            qr: qr(&setup.uri(page.state().brand.name(), &account.user.email)),
+            qr: qr::svg(&setup.uri(page.state().brand.name(), &account.user.email), "app-qr", None),
             secret: setup.in_groups(),
             setup: setup.seal(platform, (account.user.id, account.signed_in.sid)),
             code: code_field(t, false),

@@ -343,7 +343,7 @@ async fn a_code_is_made_shared_and_deleted_everywhere_at_once() {
         let done = send(&mut browser, "/account/referrals", "/account/referrals", &fields).await;
         assert_eq!(done.location(), "/account/referrals?done=made");
         let page = browser.get(done.location()).await.body;
-        assert!(page.contains("ANN-LEE") && page.contains("/signup?ref=ANN-LEE") && page.contains("0 / 7"), "{page}");
+        assert!(page.contains("ANN-LEE") && page.contains("/r/ANN-LEE") && page.contains("0 / 7"), "{page}");
         assert!(page.contains("<svg class=\"qr\"") && page.contains("data-copy="), "{page}");
         // A second tab, and somebody else with the same wish.
         let csrf = browser.get("/account/referrals").await.hidden("csrf");
@@ -373,6 +373,37 @@ async fn a_code_is_made_shared_and_deleted_everywhere_at_once() {
         let mut conn = platform.db.read().await.unwrap();
         assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM cache_invalidations").await, 0, "it was delivered");
         assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM audit_events WHERE kind LIKE 'referral_code.%'").await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_is_replaced_by_a_new_one_with_the_same_end_and_limit() {
+    each_state(&[], |state| async move {
+        let ann = person(&state, "ann@example.com").await;
+        person(&state, "bob@example.com").await;
+        let old = code_of(&state.platform, ann, Some(7)).await;
+        let (mut browser, mut bob) =
+            (signed_in(&state, "ann@example.com", "").await, signed_in(&state, "bob@example.com", "").await);
+        let replace = "/account/referrals/rotate";
+        for code in [old.code.as_str(), "", "абв", "NEVERWAS"] {
+            let stolen = send(&mut bob, "/account/referrals", replace, &[("code", code)]).await;
+            assert_eq!(stolen.status, 404, "{code}");
+        }
+        let csrf = browser.get("/account/referrals").await.hidden("csrf");
+        assert_eq!(browser.post(replace, &[("csrf", "AAAA"), ("code", &old.code)]).await.status, 403);
+        let done = browser.post(replace, &[("csrf", &csrf), ("code", &old.code)]).await;
+        assert_eq!(done.location(), "/account/referrals?done=rotated");
+        let platform = &state.platform;
+        let new = store::active_of(&mut platform.db.read().await.unwrap(), ann).await.unwrap().unwrap();
+        assert_eq!((new.max_uses, new.uses, new.expires_at), (Some(7), 0, old.expires_at));
+        assert_ne!(new.code, old.code);
+        let page = browser.get(done.location()).await.body;
+        assert!(page.contains(&new.code) && !page.contains(&old.code) && page.contains("your new code"), "{page}");
+        let again = browser.post(replace, &[("csrf", &csrf), ("code", &old.code)]).await;
+        assert_eq!(again.status, 404, "a second tab replaces nothing more");
+        let refused = sign_up(&state, account("cleo@example.com", Some(&old.code)), &crate::accounts::testing::HERE);
+        assert!(refused.await.is_err());
     })
     .await;
 }

@@ -1,5 +1,9 @@
 //! `/v1/referral-codes`: people's own codes, and the look-up of a referrer's code by email address.
 
+pub mod qr;
+pub mod rotate;
+pub mod stats;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +20,7 @@ use shared::http::{ClientIp, Json, Path, Query};
 use shared::idempotency::{Idempotent, Kept};
 use shared::ids::{ClientId, CodeId, UserId};
 use shared::problem::{FieldError, Problem};
+use shared::referrals::clicks::{self, Listed};
 use shared::referrals::code::{CodeKey, ReferralCode};
 use shared::referrals::store::{self, CodeRow, MAX_USES};
 use shared::{audit, users};
@@ -67,6 +72,28 @@ pub struct Code {
     /// The sign-up page with this code filled in.
     #[schema(example = "https://id.example.com/signup?ref=7K2M9QXD")]
     share_url: String,
+    /// A short link to that page, by which clicks are counted and remembered: the one to share, and in the QR code.
+    #[schema(example = "https://id.example.com/r/7K2M9QXD")]
+    link: String,
+    /// The QR code of that link, for who may read the code.
+    #[schema(example = "https://api.example.com/v1/referral-codes/7K2M9QXD/qr.svg")]
+    qr_url: String,
+}
+
+/// A referral code in the list of its owner's.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedCode {
+    #[serde(flatten)]
+    code: Code,
+    /// How often its link was followed, as far as it was a person who did.
+    #[schema(example = 12)]
+    clicks: i64,
+    /// By how many network addresses, each counted once a day.
+    #[schema(example = 9)]
+    visitors: i64,
+    /// When its owner deleted it; null for one that was not.
+    #[schema(required, example = json!(null))]
+    deleted_at: Option<DateTime<Utc>>,
 }
 
 /// Only an active code can be signed up with.
@@ -124,6 +151,8 @@ impl Code {
         };
         Self {
             share_url: share_url(&row.code, state),
+            link: link(&row.code, state),
+            qr_url: state.platform().config.api.public_url.join(&format!("/v1/referral-codes/{}/qr.svg", row.code)),
             code: row.code,
             status,
             created_at: row.created_at,
@@ -137,6 +166,11 @@ impl Code {
 /// Codes are letters, digits and hyphens: nothing to encode.
 fn share_url(code: &str, state: &AppState) -> String {
     state.platform().config.auth.public_url.join(&format!("/signup?ref={code}"))
+}
+
+/// The same.
+fn link(code: &str, state: &AppState) -> String {
+    state.platform().config.auth.public_url.join(&format!("/r/{code}"))
 }
 
 /// Create a referral code
@@ -273,7 +307,7 @@ fn check(new: &NewCode, state: &AppState) -> Result<(DateTime<Utc>, Option<Refer
     security(("oauth2" = ["referral-codes:read"]), ("token" = [])),
     params(ListQuery),
     responses(
-        (status = 200, description = "A page of codes", body = Page<Code>),
+        (status = 200, description = "A page of codes", body = Page<ListedCode>),
         (status = 422, description = "A parameter is at fault", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -281,12 +315,18 @@ pub async fn list(
     State(state): State<AppState>,
     caller: Person<ReadCodes>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Page<Code>>, Problem> {
+) -> Result<Json<Page<ListedCode>>, Problem> {
     let position = Position::read(query.limit, query.cursor.as_deref())?;
     let mut conn = state.platform().db.read().await?;
-    let rows = store::page_of(&mut conn, caller.user, position.before.map(CodeId), position.rows()).await?;
+    let rows = clicks::page_of(&mut conn, caller.user, position.before.map(CodeId), position.rows()).await?;
     drop(conn);
-    Ok(Json(position.page(rows, |row| row.id.0, |row| Code::of(row, &state))))
+    let shown = |Listed { code, deleted_at, clicks, visitors }| ListedCode {
+        code: Code::of(code, &state),
+        clicks,
+        visitors,
+        deleted_at,
+    };
+    Ok(Json(position.page(rows, |row| row.code.id.0, shown)))
 }
 
 /// Get one of one's own referral codes
@@ -306,9 +346,7 @@ pub async fn get(
     caller: Person<ReadCodes>,
     Path(code): Path<String>,
 ) -> Result<Json<Code>, Problem> {
-    let key = CodeKey::fold(&code).ok_or_else(no_such_code)?;
-    let row = state.codes().by_key(&key).await?;
-    let row = row.filter(|row| row.referrer_id == caller.user).ok_or_else(no_such_code)?;
+    let row = own(&state, caller.user, &code).await?;
     Ok(Json(Code::of(row, &state)))
 }
 
@@ -414,6 +452,13 @@ async fn discover(state: &AppState, email: &Email) -> Result<(Option<Arc<users::
     let nobody = UserId(state.platform().random.uuid_v4());
     let row = state.codes().usable_of(referrer.as_ref().map_or(nobody, |user| user.id)).await?;
     Ok((referrer, row))
+}
+
+/// The caller's own code of this name.
+async fn own(state: &AppState, user: UserId, code: &str) -> Result<CodeRow, Problem> {
+    let key = CodeKey::fold(code).ok_or_else(no_such_code)?;
+    let row = state.codes().by_key(&key).await?;
+    row.filter(|row| row.referrer_id == user).ok_or_else(no_such_code)
 }
 
 async fn record(

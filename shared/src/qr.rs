@@ -1,13 +1,13 @@
-//! A QR code as an SVG picture that stands in the page itself: one path, no styles, dark on light in every theme.
+//! A QR code as an SVG picture, to stand in a page or alone: one path, no styles, dark on light in every theme.
 
 use qrcode::{Color, EcLevel, QrCode};
 
 /// Light modules around the code, without which cameras do not find it (ISO/IEC 18004 §9.1).
 const QUIET: usize = 4;
 
-/// `text` as a picture; `None` when it is too long for one. `label` is what it says to who does not see it, and must be
-/// escaped already.
-pub fn svg(text: &str, label: &str) -> Option<String> {
+/// `text` as a picture; `None` when it is too long for one. `class` is what its page's styles know it by; `label` what it
+/// says to who does not see it: without one it is left out for them, because what it says stands beside it.
+pub fn svg(text: &str, class: &'static str, label: Option<&str>) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::M).ok()?;
     let (width, modules) = (code.width(), code.to_colors());
     let mut path = String::new();
@@ -22,10 +22,19 @@ pub fn svg(text: &str, label: &str) -> Option<String> {
         }
     }
     let side = width + 2 * QUIET;
+    let told = match label {
+        Some(label) => format!("role=\"img\" aria-label=\"{}\"", escape(label)),
+        None => "aria-hidden=\"true\" focusable=\"false\"".to_owned(),
+    };
     Some(format!(
-        "<svg class=\"qr\" role=\"img\" aria-label=\"{label}\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\">\
+        "<svg class=\"{class}\" xmlns=\"http://www.w3.org/2000/svg\" {told} \
+         viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\">\
          <path fill=\"#fff\" d=\"M0 0h{side}v{side}H0z\"/><path fill=\"#000\" d=\"{path}\"/></svg>"
     ))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -35,9 +44,9 @@ mod tests {
     /// Draws the path again, module by module.
     #[test]
     fn the_picture_has_the_modules_of_the_code() {
-        let text = "https://id.example.com/signup?ref=7K2M9QXD";
+        let text = "https://id.example.com/r/7K2M9QXD";
         let code = QrCode::with_error_correction_level(text, EcLevel::M).unwrap();
-        let svg = svg(text, "a code").unwrap();
+        let svg = svg(text, "qr", Some("a <code> & \"more\"")).unwrap();
         let path = svg.split("fill=\"#000\" d=\"").nth(1).unwrap().split('"').next().unwrap();
         let mut drawn = vec![Color::Light; code.width() * code.width()];
         for run in path.split('M').skip(1) {
@@ -50,7 +59,9 @@ mod tests {
             }
         }
         assert!(drawn == code.to_colors());
+        assert!(svg.contains("aria-label=\"a &lt;code> &amp; &quot;more&quot;\""));
         assert!(!svg.contains("style"));
-        assert!(super::svg(&"a".repeat(5000), "").is_none());
+        assert!(super::svg(text, "qr", None).unwrap().contains("aria-hidden"));
+        assert!(super::svg(&"a".repeat(5000), "qr", None).is_none());
     }
 }

@@ -1,6 +1,8 @@
 //! `/v1/invitations`: mails a referrer's active code to a friend. It must neither serve as a mail relay nor tell who has
 //! an account.
 
+pub mod own;
+
 use std::time::Duration;
 
 use axum::extract::State;
@@ -15,6 +17,7 @@ use shared::idempotency::Idempotent;
 use shared::ids::{ClientId, UserId};
 use shared::outbox::{self, Job};
 use shared::problem::{FieldError, Problem};
+use shared::referrals::invitations;
 use shared::users::{self, User};
 use shared::{Platform, audit, fetch_all};
 use utoipa::ToSchema;
@@ -50,6 +53,7 @@ pub struct Accepted {
 ///
 /// Who calls must have confirmed their own email address, and nothing is mailed for a referrer who has not. Apart from
 /// that the answer is the same whether there is such a referrer and code or not. Nobody is mailed who asked not to be.
+/// Those for one's own code are listed by `GET /v1/invitations`.
 /// With an `Idempotency-Key`, a repeated request sends nothing more.
 #[utoipa::path(
     post, path = "/v1/invitations", tag = "Invitations", operation_id = "createInvitation",
@@ -75,14 +79,17 @@ pub async fn create(
     if token.is_none() && !platform.config.invitations.anonymous {
         return Err(token_needed(&state));
     }
-    if let Some(user) = token.as_ref().and_then(|token| token.user) {
-        proved(platform, user).await?;
-    }
+    let asker = match token.as_ref().and_then(|token| token.user) {
+        Some(user) => Some(proved(platform, user).await?),
+        None => None,
+    };
     let caller = match &token {
         Some(token) => token.counted_as(),
         None => ip.to_string(),
     };
     let (referrer, friend) = check(&new)?;
+    // For their own code: they are to see what becomes of it. No more is compared than what they know themselves.
+    let owner = asker.filter(|asker| asker.email_key == referrer.key).map(|asker| asker.id);
     let request = serde_json::to_vec(&new).map_err(|_| Problem::internal())?;
     let key = Idempotent::from_headers(&headers, &["POST /v1/invitations", &caller], &request)?;
     if let Some(key) = &key {
@@ -104,35 +111,53 @@ pub async fn create(
     let mut conn = platform.db.read().await?;
     let objects = objects(&mut conn, platform, &friend).await?;
     drop(conn);
-    let referrer = referrer.filter(|referrer| referrer.email_verified_at.is_some());
-    let referrer = referrer.filter(|_| code.is_some() && address_may_be_mailed && !objects);
-    let referrer = if within_the_day(platform, referrer.is_some()).await { referrer } else { None };
-    match hand_over(platform, token.as_ref(), referrer, friend, key.as_ref()).await {
+    let referrer = referrer.filter(|referrer| referrer.email_verified_at.is_some() && code.is_some());
+    let mails = referrer.is_some() && address_may_be_mailed && !objects;
+    let mails = within_the_day(platform, mails).await && mails;
+    let asked = Asked { owner, referrer, friend, mails };
+    match hand_over(platform, token.as_ref(), asked, key.as_ref()).await {
         // The referrer's account went, or the same request was faster: the same answer.
         Ok(()) | Err(DbError::ForeignKeyViolation(_) | DbError::UniqueViolation(_)) => Ok(accepted()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Writes the same rows whether there is a mail to send or not, or the time would tell.
+struct Asked {
+    /// Who asks for their own code to be mailed.
+    owner: Option<UserId>,
+    /// The referrer, where there is one with a code that may be mailed.
+    referrer: Option<User>,
+    friend: Email,
+    /// Is there somebody who may be mailed, too?
+    mails: bool,
+}
+
+/// Writes the same rows whether there is a mail to send or not, or the time would tell. For the owner of the code there is
+/// a job for whomever they invite, so that they see it go the same way
+/// ([`shared::referrals::invitations`]); where nobody is to be mailed, its address is left out.
 async fn hand_over(
     platform: &Platform,
     token: Option<&AccessToken>,
-    referrer: Option<User>,
-    friend: Email,
+    asked: Asked,
     key: Option<&Idempotent>,
 ) -> Result<(), DbError> {
+    let Asked { owner, referrer, friend, mails } = asked;
     let asker = token.and_then(|token| token.user);
     let client = token.map(|token| ClientId(token.client_id.clone()));
     let locale = referrer.as_ref().and_then(|r| r.locale.clone()).unwrap_or_else(|| DEFAULT_LOCALE.to_owned());
-    let to_whom = referrer.as_ref().map(|referrer| referrer.id);
-    let referrer_id = to_whom.unwrap_or(UserId(uuid::Uuid::nil()));
-    let job = Job::Invitation { referrer_id, email: friend.display, locale };
+    let referrer_id = referrer.as_ref().map_or(UserId(uuid::Uuid::nil()), |referrer| referrer.id);
 
     let mut tx = platform.db.begin().await?;
-    match to_whom {
-        Some(_) => outbox::enqueue(&mut tx, platform, &job).await?,
-        None => outbox::enqueue_nothing(&mut tx, platform, &job, asker).await?,
+    let invitation_id = match owner {
+        Some(owner) => Some(invitations::insert(&mut tx, platform, owner, &friend, referrer.is_none()).await?),
+        None => None,
+    };
+    let email = if mails { friend.display } else { "-".repeat(friend.display.len()) };
+    let job = Job::Invitation { referrer_id, email, locale, invitation_id };
+    if mails || (owner.is_some() && referrer.is_some()) {
+        outbox::enqueue(&mut tx, platform, &job).await?;
+    } else {
+        outbox::enqueue_nothing(&mut tx, platform, &job, asker).await?;
     }
     audit::record(&mut tx, platform, "invitation.requested", asker, client.as_ref(), json!({})).await?;
     if let Some(key) = key {
@@ -189,11 +214,10 @@ async fn within_the_day(platform: &Platform, mails: bool) -> bool {
 }
 
 /// Anybody can open an account under any address. Only from one whose address is proved do others get mail.
-async fn proved(platform: &Platform, user: UserId) -> Result<(), Problem> {
+async fn proved(platform: &Platform, user: UserId) -> Result<User, Problem> {
     let mut conn = platform.db.read().await?;
-    let verified = users::by_id(&mut conn, user).await?.is_some_and(|user| user.email_verified_at.is_some());
-    if verified {
-        return Ok(());
+    if let Some(user) = users::by_id(&mut conn, user).await?.filter(|user| user.email_verified_at.is_some()) {
+        return Ok(user);
     }
     let unverified = Problem::new(StatusCode::FORBIDDEN, "email-unverified", "The email address is not confirmed");
     Err(unverified.with_detail("confirm your own email address first, by the link that was mailed to it"))
