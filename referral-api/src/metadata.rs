@@ -10,9 +10,7 @@ use shared::dpop;
 use shared::jose::name_of;
 use utoipa::ToSchema;
 
-use crate::access::{
-    ADMIN_SCOPE, DETAILS_TYPE, Manage, ReadCodes, ReadReferrals, Scope, SeeWebhooks, WriteCodes,
-};
+use crate::access::{ADMIN_SCOPE, DETAILS_TYPE, Manage, ReadCodes, ReadReferrals, Scope, SeeWebhooks, WriteCodes};
 use crate::state::AppState;
 
 /// Metadata of this protected resource.

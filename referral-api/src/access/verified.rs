@@ -77,7 +77,7 @@ mod tests {
 
     fn key_set() -> (KeySet, Clock) {
         let clock = Clock::fixed(chrono::DateTime::UNIX_EPOCH);
-        let client = shared::outbound::Outbound::new(&[], clock.clone()).unwrap().trusted().clone();
+        let client = shared::outbound::Outbound::new::<&str>(&[], clock.clone()).unwrap().trusted().clone();
         (KeySet::new("http://127.0.0.1:9".into(), client, clock.clone()), clock)
     }
 
