@@ -94,6 +94,10 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "upstream_proofs" "id" now;
         "upstream_attempts" "id" now;
         "remembered_devices" "id" now;
+        "webhook_secrets" "id" now;
+        "webhook_attempts" "id" now;
+        "webhook_deliveries" "message_id" now;
+        "webhook_messages" "id" now;
         "signup_traces" "user_id" now;
         // A hash is of one day, and ends with it wherever it stands.
         "referral_visitors" "address_hash" now;
@@ -207,6 +211,78 @@ mod tests {
             tx.commit().await.unwrap();
             assert_eq!(sweep(&platform).await.unwrap(), 1);
             assert_eq!(sweep(&platform).await.unwrap(), 0);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn messages_go_with_the_log_of_their_deliveries() {
+        each_store(|platform| async move {
+            let now = platform.clock.now();
+            let mut tx = platform.db.begin().await.unwrap();
+            execute!(
+                &mut tx,
+                "INSERT INTO clients (client_id, name, first_party, metadata, created_at, updated_at) \
+                 VALUES ('crm', 'CRM', TRUE, '{}', $1, $1)",
+                now
+            )
+            .unwrap();
+            let endpoint = platform.random.uuid_v4();
+            execute!(
+                &mut tx,
+                "INSERT INTO webhook_endpoints (id, client_id, url, status, created_at, updated_at) \
+                 VALUES ($1, 'crm', 'https://crm.example', 'enabled', $2, $2)",
+                endpoint,
+                now
+            )
+            .unwrap();
+            for expires_at in [now - TimeDelta::seconds(1), now + TimeDelta::hours(1)] {
+                let message = platform.random.uuid_v4();
+                execute!(
+                    &mut tx,
+                    "INSERT INTO webhook_messages (id, kind, payload, created_at, expires_at) VALUES ($1, 'a', '{}', $2, $3)",
+                    message,
+                    now,
+                    expires_at
+                )
+                .unwrap();
+                execute!(
+                    &mut tx,
+                    "INSERT INTO webhook_deliveries (endpoint_id, message_id, status, expires_at) \
+                     VALUES ($1, $2, 'delivered', $3)",
+                    endpoint,
+                    message,
+                    expires_at
+                )
+                .unwrap();
+                execute!(
+                    &mut tx,
+                    "INSERT INTO webhook_attempts (id, endpoint_id, message_id, at, duration_ms, expires_at) \
+                     VALUES ($1, $2, $3, $4, 1, $5)",
+                    platform.random.uuid_v4(),
+                    endpoint,
+                    message,
+                    now,
+                    expires_at
+                )
+                .unwrap();
+            }
+            for expires_at in [Some(now - TimeDelta::seconds(1)), None] {
+                execute!(
+                    &mut tx,
+                    "INSERT INTO webhook_secrets (id, endpoint_id, scheme, sealed, created_at, expires_at) \
+                     VALUES ($1, $2, 'v1', $3, $4, $5)",
+                    platform.random.uuid_v4(),
+                    endpoint,
+                    vec![0u8],
+                    now,
+                    expires_at
+                )
+                .unwrap();
+            }
+            tx.commit().await.unwrap();
+            assert_eq!(sweep(&platform).await.unwrap(), 4);
+            assert_eq!(sweep(&platform).await.unwrap(), 0, "the secret of now stays, and what is young");
         })
         .await;
     }

@@ -6,9 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use shared::clock::Clock;
 use shared::outbound::{ReadError, read_at_most};
 use tokio::sync::{Mutex, watch};
@@ -36,6 +37,18 @@ const LARGEST: usize = 256 * 1024;
 pub struct Key {
     pub algorithm: Algorithm,
     pub verifier: DecodingKey,
+    pub thumbprint: Thumbprint,
+}
+
+/// Which key it is, whatever its id: by the algorithm and the public key itself (RFC 7638).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thumbprint([u8; 32]);
+
+impl Thumbprint {
+    fn of(jwk: &Jwk, algorithm: Algorithm) -> Option<Self> {
+        let of_key = jwk.thumbprint(ThumbprintHash::SHA256).ok()?;
+        Some(Self(Sha256::digest(format!("{algorithm:?} {of_key}")).into()))
+    }
 }
 
 /// Why there is no key.
@@ -109,6 +122,11 @@ impl KeySet {
         drop(last);
         let keys = self.current().ok_or(NoKey::Unavailable)?;
         keys.by_id.get(id).cloned().ok_or(NoKey::Unknown)
+    }
+
+    /// Is this very key in the set, under this id? Nothing is fetched for it.
+    pub fn holds(&self, id: &str, thumbprint: &Thumbprint) -> bool {
+        self.current().and_then(|keys| keys.by_id.get(id).map(|key| key.thumbprint == *thumbprint)).unwrap_or_default()
     }
 
     /// Fetches the set now. Without success the one at hand stays in use.
@@ -202,7 +220,34 @@ fn usable(jwk: Jwk) -> Option<(String, Key)> {
         (None, _) => return None,
     };
     let verifier = DecodingKey::from_jwk(&jwk).ok()?;
-    (for_signatures && ALGORITHMS.contains(&algorithm)).then_some((id, Key { algorithm, verifier }))
+    let thumbprint = Thumbprint::of(&jwk, algorithm)?;
+    (for_signatures && ALGORITHMS.contains(&algorithm)).then_some((id, Key { algorithm, verifier, thumbprint }))
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// Two keys, for tests that verify nothing with them.
+    pub(crate) fn keys() -> [Key; 2] {
+        let points = [
+            ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"),
+            ("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"),
+        ];
+        points.map(|(x, y)| {
+            let jwk = serde_json::json!({ "kid": "key", "kty": "EC", "crv": "P-256", "x": x, "y": y });
+            usable(serde_json::from_value(jwk).unwrap()).unwrap().1
+        })
+    }
+
+    impl KeySet {
+        /// As if these had been fetched just now.
+        pub(crate) fn now_holds(&self, keys: Vec<(&str, Key)>) {
+            let by_id = keys.into_iter().map(|(id, key)| (id.to_owned(), Arc::new(key))).collect();
+            let keys = Keys { by_id, fetched_at: self.0.clock.now() };
+            *self.0.current.write().unwrap() = Some(Arc::new(keys));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ pub mod invitations;
 pub mod jwks;
 pub mod metadata;
 pub mod paging;
+pub mod programme;
 pub mod referrals;
 mod state;
+pub mod webhooks;
 
 use std::future::Future;
 
@@ -18,9 +20,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use shared::Platform;
 use shared::config::Config;
-use shared::http::{Listener, health, layers, no_store};
+use shared::http::{Listener, health, layers, no_store_by_default, private_etags};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tower::ServiceBuilder;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -53,16 +56,34 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
         .routes(routes!(codes::stats::get))
         .routes(routes!(codes::qr::get))
         .routes(routes!(referrals::list))
+        .routes(routes!(referrals::csv::export))
+        .routes(routes!(referrals::stats::get))
+        .routes(routes!(referrals::rewards::list))
+        .routes(routes!(referrals::manage::list))
+        .routes(routes!(referrals::manage::get))
+        .routes(routes!(referrals::manage::qualify))
+        .routes(routes!(referrals::manage::reward))
+        .routes(routes!(referrals::manage::reject))
+        .routes(routes!(referrals::manage::reverse))
+        .routes(routes!(referrals::manage::clear))
         .routes(routes!(invitations::create, invitations::own::list))
         .routes(routes!(invitations::own::get, invitations::own::withdraw))
-        .layer(no_store());
+        .routes(routes!(webhooks::endpoints::create, webhooks::endpoints::list))
+        .routes(routes!(webhooks::endpoints::get, webhooks::endpoints::update, webhooks::endpoints::delete))
+        .routes(routes!(webhooks::endpoints::rotate_secret))
+        .routes(routes!(webhooks::deliveries::test))
+        .routes(routes!(webhooks::deliveries::list))
+        .routes(routes!(webhooks::deliveries::replay_one))
+        .routes(routes!(webhooks::deliveries::replay))
+        .layer(ServiceBuilder::new().layer(no_store_by_default()).layer(private_etags()));
     if let Some(state) = state {
-        private = private.layer(from_fn_with_state(state.clone(), access::hand_out_nonce));
+        private = private.layer(from_fn_with_state(state.clone(), access::accompany));
     }
     // Outermost, so that what refuses can be read in a browser too.
-    let private = private.layer(cors::layer());
+    let private = private.layer(cors::layer(config));
     let mut all = private.routes(routes!(metadata::get));
     docs::describe_common_answers(all.get_openapi_mut());
+    webhooks::described(all.get_openapi_mut());
     all
 }
 
@@ -92,7 +113,9 @@ pub async fn serve(
     let workers = [
         platform.watch_revocations(stopped.clone()),
         state.keys().watch(stopped.clone()),
-        state.codes().watch(stopped),
+        state.codes().watch(stopped.clone()),
+        programme::watch(platform.clone(), stopped.clone()),
+        webhooks::courier::spawn(platform.clone(), stopped),
     ];
     let served = shared::http::serve(listener, router(state), shutdown).await;
     let _ = stop.send(true);

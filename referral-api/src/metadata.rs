@@ -10,7 +10,7 @@ use shared::dpop;
 use shared::jose::name_of;
 use utoipa::ToSchema;
 
-use crate::access::{ADMIN_SCOPE, DETAILS_TYPE, ReadCodes, ReadReferrals, Scope, WriteCodes};
+use crate::access::{ADMIN_SCOPE, DETAILS_TYPE, Manage, ReadCodes, ReadReferrals, Scope, SeeWebhooks, WriteCodes};
 use crate::state::AppState;
 
 /// Metadata of this protected resource.
@@ -19,17 +19,22 @@ pub struct ResourceMetadata {
     /// The audience of its access tokens.
     #[schema(example = "https://api.example.com")]
     resource: String,
+    /// The issuers of its access tokens.
     #[schema(example = json!(["https://id.example.com"]))]
     authorization_servers: Vec<String>,
-    #[schema(example = json!(["referral-codes:read", "referral-codes:write", "referrals:read", "referrals:admin"]))]
+    /// The scopes that its endpoints ask for.
+    #[schema(example = json!(["referral-codes:read", "referral-codes:write", "referrals:read", "referrals:manage", "webhooks:manage", "referrals:admin"]))]
     scopes_supported: Vec<&'static str>,
     /// What an authorization request may ask for more closely than by scope (RFC 9396).
     #[schema(example = json!(["referral_code"]))]
     authorization_details_types_supported: [&'static str; 1],
+    /// How an access token is sent: in the `Authorization` header alone.
     #[schema(example = json!(["header"]))]
     bearer_methods_supported: Vec<&'static str>,
+    /// What people call it.
     #[schema(example = "Referris referral API")]
     resource_name: &'static str,
+    /// Where developers read on.
     #[schema(example = "https://api.example.com/docs/")]
     resource_documentation: String,
     /// What DPoP proofs may be signed with (RFC 9449).
@@ -61,7 +66,14 @@ pub async fn get(State(state): State<AppState>) -> impl IntoResponse {
     let metadata = ResourceMetadata {
         resource: config.api.public_url.to_string(),
         authorization_servers: vec![config.issuer().to_string()],
-        scopes_supported: vec![ReadCodes::NAME, WriteCodes::NAME, ReadReferrals::NAME, ADMIN_SCOPE],
+        scopes_supported: vec![
+            ReadCodes::NAME,
+            WriteCodes::NAME,
+            ReadReferrals::NAME,
+            Manage::NAME,
+            SeeWebhooks::NAME,
+            ADMIN_SCOPE,
+        ],
         authorization_details_types_supported: [DETAILS_TYPE],
         bearer_methods_supported: vec!["header"],
         resource_name: "Referris referral API",

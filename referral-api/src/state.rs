@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::budget::Budgets;
+use shared::cache::CacheKey;
 use shared::db::DbError;
 use shared::dpop::Nonces;
 use shared::ids::UserId;
+use shared::users::User;
 use shared::{Platform, subjects};
 
+use crate::access::Verified;
 use crate::code_cache::CodeCache;
 use crate::jwks::KeySet;
 
@@ -16,6 +20,9 @@ use crate::jwks::KeySet;
 const KNOWN_FOR: Duration = Duration::from_secs(5);
 /// The same for whose a pairwise subject identifier is, which never changes; that the account exists is asked besides.
 const SUBJECT_FOR: Duration = Duration::from_secs(60);
+/// How long it is remembered whose an address is, and whether they may be found by it, or that it is nobody's: no longer
+/// than a revocation takes to be noticed.
+const ADDRESS_FOR: Duration = Duration::from_secs(1);
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -27,7 +34,18 @@ struct Inner {
     codes: CodeCache,
     known_users: moka::future::Cache<UserId, ()>,
     pairwise_subjects: moka::future::Cache<String, UserId>,
+    addresses: moka::sync::Cache<CacheKey, Whose>,
     nonces: Nonces,
+    verified: Verified,
+    budgets: Budgets,
+}
+
+/// Whose an address is, as of then.
+#[derive(Clone)]
+struct Whose {
+    user: Option<Arc<User>>,
+    /// In microseconds.
+    read_at: i64,
 }
 
 impl AppState {
@@ -37,8 +55,22 @@ impl AppState {
         let codes = CodeCache::new(platform.clone());
         let known_users = moka::future::Cache::builder().max_capacity(10_000).time_to_live(KNOWN_FOR).build();
         let pairwise_subjects = moka::future::Cache::builder().max_capacity(10_000).time_to_live(SUBJECT_FOR).build();
+        let addresses = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(ADDRESS_FOR).build();
         let nonces = Nonces::new(&platform.master_key);
-        Self(Arc::new(Inner { platform, keys, codes, known_users, pairwise_subjects, nonces }))
+        let max = platform.config.limits.api_requests_per_minute;
+        let budgets = Budgets::new(&platform, "api-requests", max, Duration::from_secs(60));
+        let verified = Verified::default();
+        Self(Arc::new(Inner {
+            platform,
+            keys,
+            codes,
+            known_users,
+            pairwise_subjects,
+            addresses,
+            nonces,
+            verified,
+            budgets,
+        }))
     }
 
     pub fn platform(&self) -> &Platform {
@@ -60,6 +92,16 @@ impl AppState {
         &self.0.nonces
     }
 
+    /// Tokens whose signature was verified.
+    pub(crate) fn verified(&self) -> &Verified {
+        &self.0.verified
+    }
+
+    /// How many requests each caller has left.
+    pub(crate) fn budgets(&self) -> &Budgets {
+        &self.0.budgets
+    }
+
     /// Whose pairwise subject identifier is it?
     pub(crate) async fn pairwise_subject(&self, subject: &str) -> Result<Option<UserId>, DbError> {
         if let Some(user) = self.0.pairwise_subjects.get(subject).await {
@@ -72,6 +114,23 @@ impl AppState {
             self.0.pairwise_subjects.insert(subject.to_owned(), user).await;
         }
         Ok(found)
+    }
+
+    /// Whose is this address ([`shared::email::Email::key`])? It is the same work for somebody's as for nobody's, the
+    /// first time and after.
+    pub(crate) async fn person_at(&self, email_key: &str) -> Result<Option<Arc<User>>, DbError> {
+        let key = CacheKey::new("address", email_key.as_bytes());
+        let now = self.platform().clock.micros();
+        if let Some(Whose { user, read_at }) = self.0.addresses.get(&key)
+            && u128::try_from(now - read_at).is_ok_and(|age| age < ADDRESS_FOR.as_micros())
+        {
+            return Ok(user);
+        }
+        let mut conn = self.platform().db.read().await?;
+        let user = shared::users::by_email(&mut conn, email_key).await?.map(Arc::new);
+        drop(conn);
+        self.0.addresses.insert(key, Whose { user: user.clone(), read_at: now });
+        Ok(user)
     }
 
     /// Is there such an account?

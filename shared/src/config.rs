@@ -9,6 +9,7 @@ mod check;
 mod keys;
 mod programme;
 mod tls;
+mod webhooks;
 
 pub use check::{ConfigError, Mistake, load, load_from};
 pub use keys::*;

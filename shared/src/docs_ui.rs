@@ -14,7 +14,7 @@ use axum::routing::get;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::{Config, oauth};
 
-use crate::problem::Problem;
+use crate::problem::{Problem, pages};
 
 /// ReDoc's bundle; `assets/redoc/README.md` says where it comes from.
 const REDOC: &[u8] = include_bytes!("../assets/redoc/redoc.standalone.js");
@@ -48,7 +48,7 @@ pub struct OAuth {
     pub authorization_server: String,
 }
 
-/// `/openapi.json` (`openapi`), `/docs` (Swagger UI) and `/redoc`.
+/// `/openapi.json` (`openapi`), `/docs` (Swagger UI), `/redoc`, and `/problems` for what goes wrong.
 pub fn router<S: Clone + Send + Sync + 'static>(openapi: &OpenApi, options: Options) -> Router<S> {
     // Serialised once: the document does not change while the service runs.
     let serialised = |openapi: &OpenApi| Bytes::from(openapi.to_json().expect("an OpenAPI document serialises"));
@@ -82,6 +82,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(openapi: &OpenApi, options: Opti
         .route("/redoc", get(async move || redoc.redoc()))
         .route("/redoc/redoc.standalone.js", get(async || script(REDOC)))
         .route("/redoc/start.js", get(async || script(REDOC_START.as_bytes())))
+        .merge(pages::router())
 }
 
 /// The two HTML pages and the policies they are served under.

@@ -64,6 +64,8 @@ uuid_id! {
     MailedCodeId;
     /// An address that another provider does not vouch for, and that waits for its proof.
     UpstreamProofId;
+    /// Where another system is told of things.
+    WebhookEndpointId;
 }
 
 /// A client's id. Never a UUID, so that it can not be taken for a user's where `sub` is read.

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod brand;
+pub mod budget;
 pub mod cache;
 pub mod clock;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod jose;
 pub mod limits;
+pub mod openapi;
 pub mod outbound;
 pub mod outbox;
 pub mod platform;

@@ -1,6 +1,9 @@
 //! [`Problem`]: the one error document of both services (RFC 9457). It tells the caller what to do; what happened goes
 //! to the log. OAuth endpoints answer per RFC 6749 instead, and browsers get pages.
 
+pub mod catalogue;
+pub mod pages;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -34,7 +37,8 @@ struct Inner {
 /// The document as sent.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Document {
-    /// Which problem this is: `urn:referris:problem:…`. Stable; programs decide by it.
+    /// Which problem this is: `urn:referris:problem:…`. Stable; programs decide by it. Its last part names the page
+    /// `/problems/…`, which says what to do; `Link` (`rel="help"`) leads there.
     #[serde(rename = "type")]
     #[schema(example = "urn:referris:problem:validation")]
     kind: String,
@@ -104,7 +108,7 @@ impl Problem {
     pub fn new(status: StatusCode, slug: &str, title: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             document: Document {
-                kind: format!("urn:referris:problem:{slug}"),
+                kind: type_of(slug),
                 title: title.into(),
                 status: status.as_u16(),
                 detail: None,
@@ -265,6 +269,11 @@ impl Problem {
     }
 }
 
+/// The stable `type` of a kind of problem. A URN, because programs compare it: an address would change with the service's.
+fn type_of(slug: &str) -> String {
+    format!("urn:referris:problem:{slug}")
+}
+
 /// `Retry-After` in whole seconds, rounded up: who comes back on time must not be refused again.
 pub fn retry_after_header(after: Duration) -> HeaderValue {
     HeaderValue::from((after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1))
@@ -275,11 +284,16 @@ impl IntoResponse for Problem {
         let status = self.status();
         let Inner { mut document, retry_after, headers } = *self.0;
         document.request_id = document.request_id.or_else(crate::http::current_request_id);
+        let help = document.kind.rsplit(':').next().and_then(catalogue::find);
+        let help = help.and_then(|kind| HeaderValue::try_from(format!("</problems/{}>; rel=\"help\"", kind.slug)).ok());
         let mut response = (status, Json(document)).into_response();
         let out = response.headers_mut();
         out.extend(headers);
         out.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(page) = help {
+            out.append(header::LINK, page);
+        }
         if let Some(after) = retry_after {
             out.insert(header::RETRY_AFTER, retry_after_header(after));
         }
@@ -342,6 +356,7 @@ mod tests {
         assert_eq!(response.status(), 422);
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         assert_eq!(response.headers()["cache-control"], "no-store");
+        assert_eq!(response.headers()["link"], "</problems/validation>; rel=\"help\"");
         assert_eq!(
             body(response).await,
             json!({

@@ -9,7 +9,7 @@ use crate::tests;
 use xtask::command::{cargo, run, target_dir};
 
 /// Measures and writes docs/BENCHMARKS.md.
-pub async fn run_all(cold: bool, with_tests: bool, dry_run: bool) -> Result<u8> {
+pub async fn run_all(cold: bool, with_tests: bool, scale: bool, dry_run: bool) -> Result<u8> {
     let target = target_dir().await?;
     if with_tests {
         let code = tests::all(&[]).await?;
@@ -46,8 +46,9 @@ pub async fn run_all(cold: bool, with_tests: bool, dry_run: bool) -> Result<u8> 
     }
     let release = target.join("release");
     let mut bench = tokio::process::Command::new(release.join("bench"));
-    bench.current_dir(xtask::command::root()).arg("measure").arg("--standalone").arg(release.join("standalone"));
-    for (name, seconds) in figures {
+    bench.current_dir(xtask::command::root()).arg(if scale { "scale" } else { "measure" });
+    bench.arg("--standalone").arg(release.join("standalone"));
+    for (name, seconds) in figures.into_iter().filter(|_| !scale) {
         bench.args([name, &seconds.to_string()]);
     }
     if !dry_run {

@@ -28,9 +28,25 @@ pub struct Toolchain {
 /// # Errors
 /// When npm can't fetch them.
 pub fn javascript(target: &Path) -> Result<Toolchain> {
-    let _lock = lock(target, "js")?;
-    let node = node(target)?;
-    let folder = copy(target, "js")?;
+    in_node(target, "js")
+}
+
+/// The same for `e2e/clients/typescript`, with its compiler.
+///
+/// # Errors
+/// When npm can't fetch them.
+pub fn typescript(target: &Path) -> Result<Toolchain> {
+    in_node(target, "typescript")
+}
+
+fn in_node(target: &Path, name: &str) -> Result<Toolchain> {
+    let _lock = lock(target, name)?;
+    let node = {
+        // Both may have to fetch it.
+        let _lock = lock(target, "node")?;
+        node(target)?
+    };
+    let folder = copy(target, name)?;
     once(&folder, &["package.json", "package-lock.json"], || {
         let mut npm = Command::new(&node.program);
         npm.args(&node.arguments).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
@@ -44,8 +60,28 @@ pub fn javascript(target: &Path) -> Result<Toolchain> {
 /// # Errors
 /// When pip can't fetch them.
 pub fn python(target: &Path) -> Result<Toolchain> {
-    let _lock = lock(target, "python")?;
-    let folder = copy(target, "python")?;
+    in_python(target, "python")
+}
+
+/// The same for `e2e/clients/python-api`, with the maker of its client.
+///
+/// # Errors
+/// When pip can't fetch them.
+pub fn python_api(target: &Path) -> Result<Toolchain> {
+    in_python(target, "python-api")
+}
+
+/// The same for `e2e/clients/schemathesis`.
+///
+/// # Errors
+/// When pip can't fetch them.
+pub fn schemathesis(target: &Path) -> Result<Toolchain> {
+    in_python(target, "schemathesis")
+}
+
+fn in_python(target: &Path, name: &str) -> Result<Toolchain> {
+    let _lock = lock(target, name)?;
+    let folder = copy(target, name)?;
     once(&folder, &["requirements.txt"], || environment(&folder))?;
     Ok(Toolchain { program: folder.join("venv/bin/python"), arguments: vec![], folder })
 }

@@ -63,6 +63,10 @@ enum Chore {
         /// Also run the tests for their time (minutes). Without it, the time of the last full run is kept.
         #[arg(long)]
         tests: bool,
+        /// Instead: the referral API's reads on PostgreSQL with a million people and ten million referrals, beside a
+        /// hundredth of them. Makes both databases first (minutes), on a throwaway server.
+        #[arg(long)]
+        scale: bool,
         /// Print the figures and leave the document as it is.
         #[arg(long)]
         dry_run: bool,
@@ -78,7 +82,7 @@ async fn main() -> ExitCode {
         Chore::E2e { all, rest } => tests::stories(all, &rest).await,
         Chore::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds).await,
         Chore::Docs { check } => docs::run(check).await,
-        Chore::Bench { cold, tests, dry_run } => bench::run_all(cold, tests, dry_run).await,
+        Chore::Bench { cold, tests, scale, dry_run } => bench::run_all(cold, tests, scale, dry_run).await,
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use shared::db::{Conn, DbError};
 use shared::fetch_optional;
 use shared::http::Json;
+use shared::http::extract::object_or_null;
 use shared::ids::UserId;
 use shared::outbox::{Notice, SecurityNotice};
 use shared::problem::{FieldError, Problem};
@@ -136,7 +137,7 @@ pub struct Change {
     #[schema(value_type = Option<String>, example = "+14155550123", max_length = 16)]
     phone_number: Given,
     /// Replaces the whole address.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given_object")]
     #[schema(value_type = Option<NewAddress>)]
     address: Option<Option<NewAddress>>,
 }
@@ -162,6 +163,13 @@ impl Change {
 /// Tells `null` from absent.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
+}
+
+/// The same of an object.
+fn given_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    object_or_null(deserializer).map(Some)
 }
 
 /// Why there is no answer: the token's fault or the request's.
@@ -268,7 +276,7 @@ pub async fn change(
     security(("oauth2" = ["account:write"]), ("token" = []), ("with-proof" = [])),
     responses(
         (status = 204, description = "The account is gone"),
-        (status = 401, description = "The sign-in is not fresh enough: sign in again (RFC 9470)",
+        (status = 401, description = "`unauthorized`: no valid access token. `insufficient-user-authentication`: the sign-in is not fresh enough (RFC 9470)",
             body = Problem, content_type = "application/problem+json"),
     )
 )]

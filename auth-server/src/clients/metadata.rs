@@ -19,6 +19,8 @@ pub const SCOPES: &[&str] = &[
     "referral-codes:read",
     "referral-codes:write",
     "referrals:read",
+    "referrals:manage",
+    "webhooks:manage",
     "referrals:admin",
 ];
 

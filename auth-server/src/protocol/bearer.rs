@@ -200,7 +200,7 @@ impl IntoResponse for Challenge {
                 let problem = Problem::new(
                     StatusCode::UNAUTHORIZED,
                     "insufficient-user-authentication",
-                    "The sign-in is not fresh enough",
+                    "The sign-in behind the access token is not enough",
                 );
                 let seconds = max_age.num_seconds();
                 let detail = format!("sign in again and come back within {seconds} seconds");
@@ -212,7 +212,7 @@ impl IntoResponse for Challenge {
                 let problem = Problem::new(
                     StatusCode::UNAUTHORIZED,
                     "insufficient-user-authentication",
-                    "The sign-in is not strong enough",
+                    "The sign-in behind the access token is not enough",
                 );
                 let detail = "sign in again, with the second factor";
                 let error = described("insufficient_user_authentication");

@@ -104,7 +104,7 @@ pub fn audience(state: &AppState, scope: &[String], resource: &[String], details
     let (issuer, api) = (state.issuer(), state.platform.config.api.public_url.as_str());
     let mut audience: Vec<&str> = resource.iter().map(String::as_str).collect();
     if audience.is_empty() {
-        let of_the_api = |scope: &String| scope.starts_with("referral");
+        let of_the_api = |scope: &String| scope.starts_with("referral") || scope.starts_with("webhooks:");
         // All authorization details there are concern the referral API.
         let referral = scope.iter().any(of_the_api) || !details.is_empty();
         if !referral || !scope.iter().all(of_the_api) {

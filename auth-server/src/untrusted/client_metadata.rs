@@ -59,7 +59,8 @@ fn keeps_the_rules(client: &Client, outbound: &Outbound) {
         assert!(!operators.contains(&grant.as_str()) && !grant.ends_with("token-exchange"), "{grant}");
     }
     assert!(!metadata.grant_types.is_empty());
-    assert!(!metadata.scopes.iter().any(|scope| scope.starts_with("account:") || scope == "referrals:admin"));
+    let ours = ["account:read", "account:write", "referrals:admin", "referrals:manage", "webhooks:manage"];
+    assert!(!metadata.scopes.iter().any(|scope| ours.contains(&scope.as_str())));
     assert!(!client.may_use("authorization_code") || !metadata.redirect_uris.is_empty(), "nowhere to answer at");
     for uri in &metadata.redirect_uris {
         assert_eq!(check_redirect_uri(uri), Ok(()));

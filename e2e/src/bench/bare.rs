@@ -10,11 +10,12 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use axum::extract::State;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -25,7 +26,8 @@ use crate::load::Load;
 /// A handler that signs one access token with a kept key and knows nothing else: no client, no scope, no form.
 pub async fn serve() -> Result<()> {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).context("a key")?;
-    let router = Router::new().route("/oauth/token", post(token)).with_state(Arc::new(key));
+    let router =
+        Router::new().route("/oauth/token", post(token)).with_state(Arc::new(key)).route("/lookup", get(found));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     let listener = listener.tap_io(|stream| {
@@ -52,6 +54,22 @@ async fn token(State(key): State<Arc<EcdsaKeyPair>>) -> Json<Value> {
     let signature = key.sign(&SystemRandom::new(), message.as_bytes()).expect("a key signs");
     let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
     Json(json!({ "access_token": token, "token_type": "Bearer", "expires_in": 600, "scope": "referral-codes:read" }))
+}
+
+/// What a look-up finds, of the same size, and knows nothing else: no token, no limits, no code.
+#[derive(Serialize)]
+struct Found {
+    code: &'static str,
+    expires_at: &'static str,
+    share_url: &'static str,
+}
+
+async fn found() -> Json<Found> {
+    Json(Found {
+        code: "7K2M9QXD",
+        expires_at: "2030-01-31T12:00:00Z",
+        share_url: "http://127.0.0.1:50000/signup?ref=7K2M9QXD",
+    })
 }
 
 /// argon2id as the services are configured by default, on all cores, with memory that is kept.

@@ -20,6 +20,7 @@ pub struct Instance {
     folder: PathBuf,
     pub pid: u32,
     pub auth: SocketAddr,
+    pub api: SocketAddr,
     /// From the start of the process until both services said that they are ready.
     pub ready_after: Duration,
 }
@@ -37,7 +38,13 @@ pub struct Memory {
 impl Instance {
     /// Starts it on free ports over `folder`.
     pub async fn start(program: &Path, folder: &Path) -> Result<Self> {
+        Self::start_with(program, folder, &[]).await
+    }
+
+    /// The same with some configuration keys changed (`("DATABASE__URL", …)`).
+    pub async fn start_with(program: &Path, folder: &Path, settings: &[(&str, &str)]) -> Result<Self> {
         let mut command = program_in(program, folder)?;
+        command.envs(settings.iter().map(|(key, value)| (format!("REFERRIS__{key}"), *value)));
         let mut addresses = vec![];
         for section in ["AUTH", "API", "DEMO"] {
             let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -60,7 +67,8 @@ impl Instance {
                 sleep(Duration::from_millis(1)).await;
             }
         }
-        Ok(Self { child, folder: folder.to_owned(), pid, auth: addresses[0], ready_after: begun.elapsed() })
+        let [auth, api] = [addresses[0], addresses[1]];
+        Ok(Self { child, folder: folder.to_owned(), pid, auth, api, ready_after: begun.elapsed() })
     }
 
     /// A client made with `auth-server client create`: its id and secret.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -21,12 +22,28 @@ pub fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n").into_bytes()
 }
 
+/// A GET request with an access token.
+pub fn get_as(token: &str, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\nAuthorization: Bearer {token}\r\n\r\n")
+        .into_bytes()
+}
+
 /// A POST request; `basic` is the base64 of HTTP Basic authentication.
 pub fn post(path: &str, content_type: &str, basic: Option<&str>, body: &str) -> Vec<u8> {
     let authorization = basic.map(|text| format!("Authorization: Basic {text}\r\n")).unwrap_or_default();
     format!(
         "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\nContent-Type: {content_type}\r\n\
          {authorization}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// A POST request of JSON with an access token.
+pub fn post_as(token: &str, path: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\nContent-Type: application/json\r\n\
+         Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
@@ -76,6 +93,12 @@ impl Connection {
     /// The last answer, head and body.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()
+    }
+
+    /// The last answer's body.
+    pub fn json(&self) -> Result<Value> {
+        let head = self.buffer.windows(4).position(|w| w == b"\r\n\r\n").context("no answer")?;
+        Ok(serde_json::from_slice(&self.buffer[head + 4..])?)
     }
 
     /// A header of the last answer.
@@ -173,8 +196,31 @@ impl Probe {
             times.push(sent.elapsed().as_secs_f64() * 1000.0);
             sleep(Duration::from_millis(1)).await;
         }
+        let count = times.len();
+        Ok((Self::of(times), count))
+    }
+
+    /// Each of `requests` in turn, one after the other without a pause.
+    pub async fn of_each(address: SocketAddr, requests: &[Vec<u8>], round: Duration) -> Result<Self> {
+        let mut connection = Connection::open(address).await?;
+        let mut times = vec![];
+        let begun = Instant::now();
+        for request in requests.iter().cycle() {
+            if begun.elapsed() >= round {
+                break;
+            }
+            let sent = Instant::now();
+            let status = connection.send(request).await?;
+            ensure!(status == 200, "the probe was answered {status}: {}", connection.text());
+            times.push(sent.elapsed().as_secs_f64() * 1000.0);
+        }
+        Ok(Self::of(times))
+    }
+
+    /// Of so many milliseconds each.
+    fn of(mut times: Vec<f64>) -> Self {
         times.sort_by(f64::total_cmp);
         let at = |part: usize| times.get(times.len() * part / 100).copied().unwrap_or(f64::NAN);
-        Ok((Self { p50: at(50), p99: at(99) }, times.len()))
+        Self { p50: at(50), p99: at(99) }
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! - `instance`: the programs that are measured
 //! - `load`: the requests they get; `flows`: whole code flows; `pages`: the hosted pages
+//! - `lookups`: codes found by email address, of the referral API
+//! - `scale`: a small and a large database; `seed`: what is in them
 //! - `bare`: what they are compared with
 //! - `report`: the figures as Markdown
 #![expect(clippy::print_stdout, reason = "a command-line program talks to its terminal")]
@@ -12,8 +14,11 @@ mod bare;
 mod flows;
 mod instance;
 mod load;
+mod lookups;
 mod pages;
 mod report;
+mod scale;
+mod seed;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +58,8 @@ struct Program {
 enum Job {
     /// Measure.
     Measure(Measure),
+    /// Measure the referral API's reads on a large and on a small PostgreSQL database, which it makes.
+    Scale(scale::Scale),
     /// Serve the handler that tokens per second are compared with, and print its port.
     #[command(hide = true)]
     Bare,
@@ -81,6 +88,7 @@ fn main() -> Result<()> {
     match Program::parse().job {
         // Threads as the services have them.
         Job::Bare => Builder::new_multi_thread().enable_all().build()?.block_on(bare::serve()),
+        Job::Scale(args) => Builder::new_current_thread().enable_all().build()?.block_on(scale::measure(&args)),
         // One thread: a second would only take turns with what is measured, and wake the first.
         Job::Measure(args) => Builder::new_current_thread().enable_all().build()?.block_on(measure(&args)),
     }
@@ -110,6 +118,7 @@ async fn measure(args: &Measure) -> Result<()> {
     report.idle_memory(&instance.memory()?);
 
     tokens(args, &instance, round, &mut report).await?;
+    report.lookups(&lookups::measure(args, round).await?);
     code_flows(args, &instance, round, &mut report).await?;
     report.pages(&pages::measure(args, &instance, round).await?);
     passwords(&instance, &logins, round, &mut report).await?;

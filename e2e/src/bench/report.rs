@@ -9,8 +9,9 @@ use crate::load::{Load, Probe};
 use crate::pages::PageTime;
 use crate::{Measure, median};
 
-const BEGIN: &str = "<!-- figures: `cargo xtask bench` writes them -->\n";
-const END: &str = "<!-- end of the figures -->\n";
+const FIGURES: (&str, &str) = ("<!-- figures: `cargo xtask bench` writes them -->\n", "<!-- end of the figures -->\n");
+const SCALE: (&str, &str) =
+    ("<!-- figures of scale: `cargo xtask bench --scale` writes them -->\n", "<!-- end of the figures of scale -->\n");
 
 /// Rows that are kept from the document when they were not measured again.
 const COLD_BUILD: &str = "Build from nothing, `cargo build`";
@@ -20,6 +21,8 @@ pub struct Report {
     rows: Vec<String>,
     machine: String,
     write: Option<PathBuf>,
+    /// The lines around them in the document.
+    place: (&'static str, &'static str),
 }
 
 impl Report {
@@ -28,7 +31,7 @@ impl Report {
             Some(path) if path.exists() => std::fs::read_to_string(path)?,
             _ => String::new(),
         };
-        let mut report = Self { rows: vec![], machine: machine()?, write: args.write.clone() };
+        let mut report = Self { rows: vec![], machine: machine()?, write: args.write.clone(), place: FIGURES };
         for (name, seconds) in [(COLD_BUILD, args.cold_build_seconds), (TESTS, args.test_seconds)] {
             match seconds {
                 Some(seconds) => report.row(name, &format!("{} min {} s", seconds / 60, seconds % 60), ""),
@@ -38,6 +41,11 @@ impl Report {
             }
         }
         Ok(report)
+    }
+
+    /// Of a large database and a small one: a sentence on what is in them.
+    pub fn of_scale(write: Option<PathBuf>, what: &str) -> Result<Self> {
+        Ok(Self { rows: vec![], machine: format!("{} {what}", machine()?), write, place: SCALE })
     }
 
     fn row(&mut self, what: &str, measured: &str, budget: &str) {
@@ -61,6 +69,24 @@ impl Report {
 
     pub fn tokens(&mut self, rounds: &[(Load, Load)]) {
         self.compared("client_credentials tokens/s", "a bare handler", "µs", 1.0, 0.80, rounds);
+    }
+
+    pub fn lookups(&mut self, rounds: &[(Load, Load)]) {
+        self.compared("Authenticated cached look-ups/s", "a bare JSON handler", "µs", 1.0, 0.70, rounds);
+    }
+
+    /// One endpoint on the large database and on the small one, in turns.
+    pub fn scale(&mut self, endpoint: &str, rounds: &[(Probe, Probe)]) {
+        let of = |pick: fn(&(Probe, Probe)) -> f64| median(rounds.iter().map(pick).collect());
+        let ratio = of(|(large, small)| large.p99 / small.p99);
+        let measured = format!(
+            "**{ratio:.2}×**: p99 {:.2} ms beside {:.2} ms (p50 {:.2} ms beside {:.2} ms)",
+            of(|(large, _)| large.p99),
+            of(|(_, small)| small.p99),
+            of(|(large, _)| large.p50),
+            of(|(_, small)| small.p50),
+        );
+        self.row(endpoint, &measured, &against(ratio, "p99 ≤ 2×", ratio <= 2.0));
     }
 
     pub fn code_flows(&mut self, rounds: &[Load]) {
@@ -121,9 +147,10 @@ impl Report {
         if let Some(path) = &self.write {
             let old = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
             let missing = || format!("{} has no place for the figures", path.display());
-            let (before, rest) = old.split_once(BEGIN).with_context(missing)?;
-            let (_, after) = rest.split_once(END).with_context(missing)?;
-            std::fs::write(path, format!("{before}{BEGIN}\n{table}\n{END}{after}"))?;
+            let (begin, end) = self.place;
+            let (before, rest) = old.split_once(begin).with_context(missing)?;
+            let (_, after) = rest.split_once(end).with_context(missing)?;
+            std::fs::write(path, format!("{before}{begin}\n{table}\n{end}{after}"))?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ mod actor;
 mod app;
 mod devtools;
 mod processes;
+mod programme;
 mod visitor;
 
 mod accessible;
@@ -35,7 +36,9 @@ mod races;
 mod real_clients;
 mod recovery;
 mod registration;
+mod schemathesis;
 mod signup;
 mod step_up;
 mod tour;
 mod upstream;
+mod webhooks;

@@ -1,12 +1,16 @@
 //! Who calls: [`Caller`] (anyone with the scope) and [`Person`] (a person with the scope). Each check is a file of its
 //! own; [`authorize`] is the order they come in, and [`challenge`] what they answer.
 
+mod budget;
 mod challenge;
 mod details;
 mod possession;
 mod presented;
+mod programme;
 mod step_up;
 mod token;
+mod verified;
+mod webhooks;
 
 use std::marker::PhantomData;
 
@@ -21,11 +25,16 @@ use shared::ids::UserId;
 use shared::problem::Problem;
 
 use crate::state::AppState;
+use budget::Spent;
 use challenge::{Refusal, answer};
 use presented::{Presented, presented};
 
+pub use budget::{RATE_LIMIT, RATE_LIMIT_POLICY};
 pub use details::TYPE as DETAILS_TYPE;
+pub use programme::{About, Manager, Reader};
 pub use token::AccessToken;
+pub use verified::Verified;
+pub use webhooks::{ChangeWebhooks, SeeWebhooks, Webhooks};
 
 /// A scope that a route asks for.
 pub trait Scope: Send + Sync + 'static {
@@ -50,6 +59,8 @@ scopes! {
     ReadCodes = "referral-codes:read", writes: false;
     WriteCodes = "referral-codes:write", writes: true;
     ReadReferrals = "referrals:read", writes: false;
+    /// Runs the programme: says which referrals qualify, are rejected, are reversed.
+    Manage = "referrals:manage", writes: true;
     /// Has mails sent.
     Invite = "referral-codes:read", writes: true;
 }
@@ -71,19 +82,6 @@ pub struct Person<S> {
     pub user: UserId,
     pub token: AccessToken,
     scope: PhantomData<S>,
-}
-
-impl<S> Person<S> {
-    /// Does a path that says `id` mean the caller? `me`, or the `sub` of the token. Who knows the caller by a pairwise
-    /// `sub` is not told whether another id is the caller's, or two clients could find out whom they both know
-    /// (OpenID Connect Core §8.1).
-    pub fn is(&self, id: &str) -> bool {
-        match self.token.is_pairwise {
-            _ if id == "me" => true,
-            true => id == self.token.subject,
-            false => id.parse().is_ok_and(|id: UserId| id == self.user),
-        }
-    }
 }
 
 impl<S: Scope> FromRequestParts<AppState> for Caller<S> {
@@ -124,12 +122,8 @@ impl<S: Scope> FromRequestParts<AppState> for Person<S> {
     }
 }
 
-/// The token, whose it is, whether the caller may use it, and whether it is enough.
-async fn authorize<S: Scope>(
-    presented: &Presented<'_>,
-    parts: &Parts,
-    state: &AppState,
-) -> Result<AccessToken, Refusal> {
+/// The token, whose it is, and whether the caller may use it.
+async fn authenticate(presented: &Presented<'_>, parts: &Parts, state: &AppState) -> Result<AccessToken, Refusal> {
     let claims = token::validate(presented.token, state).await?;
     let user = token::user(&claims, state).await?;
     token::refuse_revoked(&claims, user, state)?;
@@ -139,7 +133,18 @@ async fn authorize<S: Scope>(
     {
         return Err(Refusal::Invalid("the account is gone"));
     }
-    let token = AccessToken::new(claims, user, presented.scheme);
+    let token = AccessToken::new(&claims, user, presented.scheme);
+    budget::spend(&token, parts, state).await?;
+    Ok(token)
+}
+
+/// The token of a request that has the scope `S`, or details in its place.
+async fn authorize<S: Scope>(
+    presented: &Presented<'_>,
+    parts: &Parts,
+    state: &AppState,
+) -> Result<AccessToken, Refusal> {
+    let token = authenticate(presented, parts, state).await?;
     match (&token.details, details::Target::of(parts)) {
         (Some(details), Some(target)) if !details.allow(&target) => {
             return Err(Refusal::Details("the authorization_details of the token do not allow this"));
@@ -164,12 +169,15 @@ pub fn account_gone(token: &AccessToken, state: &AppState) -> Problem {
     answer(Refusal::Invalid("the account is gone"), Some(token.scheme), state)
 }
 
-/// Hands the current nonce to whoever shows a proof, with whatever answer (RFC 9449 §8.2, §9): who takes it up is not
-/// sent back for it.
-pub async fn hand_out_nonce(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let wanted = request.headers().contains_key(DPOP) && state.platform().config.dpop.require_nonce;
+/// Says with whatever answer what belongs to the caller rather than to what was asked: what is left of their budget, and
+/// the current nonce for whoever shows a proof (RFC 9449 §8.2, §9), so that who takes it up is not sent back for it.
+pub async fn accompany(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let wants_nonce = request.headers().contains_key(DPOP) && state.platform().config.dpop.require_nonce;
+    let spent = Spent::default();
+    request.extensions_mut().insert(spent.clone());
     let mut response = next.run(request).await;
-    if wanted && let Ok(nonce) = HeaderValue::try_from(state.nonces().issue(state.platform().clock.timestamp())) {
+    spent.tell(response.headers_mut());
+    if wants_nonce && let Ok(nonce) = HeaderValue::try_from(state.nonces().issue(state.platform().clock.timestamp())) {
         response.headers_mut().insert(DPOP_NONCE, nonce);
     }
     response

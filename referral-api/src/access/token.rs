@@ -1,6 +1,6 @@
 //! The token itself: an `at+jwt` of our issuer for us (RFC 9068 §4), still valid, and whose it is.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde::Deserialize;
@@ -32,7 +32,8 @@ pub struct AccessToken {
     pub auth_time: Option<i64>,
     /// How (OpenID Connect Core §2).
     pub acr: Option<String>,
-    scopes: HashSet<String>,
+    /// Separated by spaces (RFC 6749 §3.3).
+    scope: String,
     /// What it allows on the person's own referral codes, where it says more than a scope can (RFC 9396).
     pub(super) details: Option<Details>,
     /// How it came, for what may still be said of it.
@@ -40,22 +41,34 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    pub(super) fn new(claims: Claims, user: Option<UserId>, scheme: Scheme) -> Self {
+    pub(super) fn new(claims: &Claims, user: Option<UserId>, scheme: Scheme) -> Self {
         Self {
             user,
             scheme,
             is_pairwise: user.is_some() && claims.sub.parse::<UserId>().is_err(),
-            subject: claims.sub,
-            client_id: claims.client_id,
+            subject: claims.sub.clone(),
+            client_id: claims.client_id.clone(),
             auth_time: claims.auth_time,
-            acr: claims.acr,
+            acr: claims.acr.clone(),
             details: Details::of(&claims.authorization_details),
-            scopes: claims.scope.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
+            scope: claims.scope.clone(),
         }
     }
 
     pub fn has_scope(&self, scope: &str) -> bool {
-        self.scopes.contains(scope)
+        self.scope.split(' ').any(|one| one == scope)
+    }
+
+    /// Does a path that says `id` mean the person it speaks for? `me`, or the `sub`. Who knows them by a pairwise `sub` is
+    /// not told whether another id is theirs, or two clients could find out whom they both know (OpenID Connect Core
+    /// §8.1).
+    pub fn names(&self, id: &str) -> bool {
+        match (self.user, self.is_pairwise) {
+            (None, _) => false,
+            _ if id == "me" => true,
+            (_, true) => id == self.subject,
+            (Some(user), false) => id.parse().is_ok_and(|id: UserId| id == user),
+        }
     }
 
     /// Whom to count under: a person is one person, by however many pairwise names.
@@ -114,12 +127,25 @@ impl Audience {
     }
 }
 
-/// RFC 9068 §4, in its order; every check also where the signature already vouches for it.
-pub async fn validate(token: &str, state: &AppState) -> Result<Claims, Refusal> {
-    const INVALID: Refusal = Refusal::Invalid("the access token is not valid");
+const INVALID: Refusal = Refusal::Invalid("the access token is not valid");
+
+/// RFC 9068 §4, in its order; every check also where the signature already vouches for it. A signature that was verified
+/// is not verified again while its key is the issuer's ([`super::verified`]); whatever time or others can change is
+/// looked at on every request.
+pub async fn validate(token: &str, state: &AppState) -> Result<Arc<Claims>, Refusal> {
     if token.len() > LONGEST {
         return Err(INVALID);
     }
+    let claims = match state.verified().get(token, state.keys()).await {
+        Some(claims) => claims,
+        None => verify(token, state).await?,
+    };
+    check(&claims, state)?;
+    Ok(claims)
+}
+
+/// Header and signature, the costly part: what they say of a token does not change while the key is there.
+async fn verify(token: &str, state: &AppState) -> Result<Arc<Claims>, Refusal> {
     let header = decode_header(token).map_err(|_| INVALID)?;
     let typ = header.typ.as_deref().unwrap_or_default();
     let typ_fits = ["at+jwt", "application/at+jwt"].iter().any(|fitting| typ.eq_ignore_ascii_case(fitting));
@@ -142,7 +168,15 @@ pub async fn validate(token: &str, state: &AppState) -> Result<Claims, Refusal> 
     signature_only.validate_nbf = false;
     signature_only.validate_aud = false;
     let claims = decode::<Claims>(token, &key.verifier, &signature_only).map_err(|_| INVALID)?.claims;
+    let claims = Arc::new(claims);
+    // One that is of no use here is refused before it is kept: it would take the place of one that is.
+    check(&claims, state)?;
+    state.verified().keep(token, id, &key, &claims).await;
+    Ok(claims)
+}
 
+/// What the token says of itself, against our configuration and our clock.
+fn check(claims: &Claims, state: &AppState) -> Result<(), Refusal> {
     let platform = state.platform();
     if claims.iss != platform.config.issuer().as_str() {
         return Err(INVALID);
@@ -158,7 +192,7 @@ pub async fn validate(token: &str, state: &AppState) -> Result<Claims, Refusal> 
     if claims.nbf.is_some_and(|nbf| nbf > latest_start) || claims.iat > latest_start {
         return Err(Refusal::Invalid("the access token is not valid yet"));
     }
-    Ok(claims)
+    Ok(())
 }
 
 /// The person a token speaks for. Client ids are never UUIDs, so a client that speaks for itself can't be taken for a

@@ -4,6 +4,7 @@ pub mod qr;
 pub mod rotate;
 pub mod stats;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -58,7 +59,9 @@ pub struct Code {
     #[schema(example = "7K2M9QXD")]
     code: String,
     status: CodeStatus,
+    /// When it was made.
     created_at: DateTime<Utc>,
+    /// When it stops working.
     expires_at: DateTime<Utc>,
     /// How many people signed up with it.
     #[schema(example = 3)]
@@ -107,8 +110,10 @@ pub enum CodeStatus {
 /// The active code of a referrer.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FoundCode {
+    /// The code, as its owner shows it.
     #[schema(example = "7K2M9QXD")]
     code: String,
+    /// When it stops working.
     expires_at: DateTime<Utc>,
     /// The sign-up page with this code filled in.
     #[schema(example = "https://id.example.com/signup?ref=7K2M9QXD")]
@@ -120,9 +125,10 @@ pub struct FoundCode {
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// How many items to show, 1 to 100. Default: 20.
-    #[param(minimum = 1, maximum = 100, default = 20)]
+    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
     cursor: Option<String>,
 }
 
@@ -131,7 +137,7 @@ pub struct ListQuery {
 #[into_params(parameter_in = Query)]
 pub struct LookupQuery {
     /// The referrer's email address.
-    #[param(example = "ann@example.com")]
+    #[param(example = "ann@example.com", format = Email)]
     email: String,
 }
 
@@ -173,7 +179,7 @@ fn link(code: &str, state: &AppState) -> String {
 #[utoipa::path(
     post, path = "/v1/referral-codes", tag = "Referral codes", operation_id = "createReferralCode",
     security(("oauth2" = ["referral-codes:write"]), ("token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33")),
     request_body = NewCode,
     responses(
         (status = 201, description = "Created", body = Code, headers(("Location" = String, description = "The new code"))),
@@ -352,7 +358,7 @@ pub async fn get(
     security(("oauth2" = ["referral-codes:write"]), ("token" = [])),
     params(
         ("code" = String, Path, description = "The code, in upper or lower case", example = "7K2M9QXD"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
     ),
     responses(
         (status = 204, description = "Deleted"),
@@ -421,7 +427,7 @@ pub async fn lookup(
         let max = max.saturating_mul(CLIENTS_AT_AN_ADDRESS);
         platform.limits.check("lookup-clients", &ip.bucket(), max, MINUTE).await?;
     }
-    match discoverable_code(&state, &email).await?.1 {
+    match discover(&state, &email).await?.1 {
         Some(row) => {
             Ok(Json(FoundCode { share_url: share_url(&row.code, &state), code: row.code, expires_at: row.expires_at }))
         }
@@ -435,9 +441,12 @@ pub(crate) async fn discoverable_code(
     state: &AppState,
     email: &Email,
 ) -> Result<(Option<users::User>, Option<CodeRow>), DbError> {
-    let mut conn = state.platform().db.read().await?;
-    let user = users::by_email(&mut conn, &email.key).await?;
-    drop(conn);
+    let (referrer, row) = discover(state, email).await?;
+    Ok((referrer.as_deref().cloned(), row))
+}
+
+async fn discover(state: &AppState, email: &Email) -> Result<(Option<Arc<users::User>>, Option<CodeRow>), DbError> {
+    let user = state.person_at(&email.key).await?;
     let referrer = user.filter(|user| user.discoverable);
     // Nobody's id: it is looked for in the cache and in the database like anybody's without a code.
     let nobody = UserId(state.platform().random.uuid_v4());

@@ -34,16 +34,17 @@ const DEFAULT_LOCALE: &str = "en";
 #[serde(deny_unknown_fields)]
 pub struct NewInvitation {
     /// The email address of the person whose code it is.
-    #[schema(example = "ann@example.com")]
+    #[schema(example = "ann@example.com", format = Email)]
     referrer_email: String,
     /// Where the code is mailed to.
-    #[schema(example = "friend@example.org")]
+    #[schema(example = "friend@example.org", format = Email)]
     email: String,
 }
 
 /// The request was taken. Whether a mail is sent stays unsaid.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Accepted {
+    /// Always the same.
     #[schema(example = "accepted")]
     status: &'static str,
 }
@@ -57,11 +58,11 @@ pub struct Accepted {
 #[utoipa::path(
     post, path = "/v1/invitations", tag = "Invitations", operation_id = "createInvitation",
     security(("oauth2" = ["referral-codes:read"]), ("token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33")),
     request_body = NewInvitation,
     responses(
         (status = 202, description = "Accepted", body = Accepted),
-        (status = 403, description = "`email-unverified`: the caller's own email address is to be confirmed first. Or the token lacks the scope", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`email-unverified`: the caller's own email address is to be confirmed first. `insufficient-scope`: the token lacks the scope", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "An address is at fault", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many invitations today; come back after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )

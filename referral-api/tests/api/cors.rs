@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Answer, on_each_store};
+use crate::world::{Answer, on_each_store, on_each_store_with};
 
 const CODES: &str = "/v1/referral-codes";
 
@@ -37,7 +37,7 @@ async fn a_script_may_call_every_route_that_takes_a_token_and_read_the_answer() 
             assert_readable(&preflight, path);
             assert!(preflight.header("access-control-allow-methods").contains(method), "{preflight:?}");
             let headers = preflight.header("access-control-allow-headers").to_lowercase();
-            for name in ["authorization", "content-type", "dpop", "idempotency-key"] {
+            for name in ["authorization", "content-type", "dpop", "idempotency-key", "if-none-match"] {
                 // A wildcard would not cover Authorization (Fetch §4.8).
                 assert!(headers.split(',').any(|listed| listed.trim() == name), "{name}: {preflight:?}");
             }
@@ -58,11 +58,48 @@ async fn a_script_may_call_every_route_that_takes_a_token_and_read_the_answer() 
             assert_eq!(answer.status, status, "{answer:?}");
             assert_readable(&answer, "an answer");
             let exposed = answer.header("access-control-expose-headers").to_lowercase();
-            for name in ["dpop-nonce", "www-authenticate", "location", "retry-after", "x-request-id"] {
+            for name in [
+                "dpop-nonce",
+                "www-authenticate",
+                "location",
+                "retry-after",
+                "etag",
+                "ratelimit",
+                "ratelimit-policy",
+                "x-request-id",
+            ] {
                 assert!(exposed.split(',').any(|listed| listed.trim() == name), "{name}: {answer:?}");
             }
         }
         assert_eq!(ann.get(CODES).await.body["items"][0]["status"], "active");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_origins_are_listed_other_scripts_read_nothing() {
+    let listed = r#"["https://app.example", "http://localhost:3000"]"#;
+    on_each_store_with(&[("API__CORS_ORIGINS", listed)], |world| async move {
+        let ann = world.person("Ann").await;
+        for (origin, allowed) in [
+            ("https://app.example", true),
+            ("http://localhost:3000", true),
+            ("https://evil.example", false),
+            ("https://app.example.evil.example", false),
+            ("http://app.example", false),
+            ("null", false),
+        ] {
+            let expected = if allowed { origin } else { "" };
+            let script = ann.with_header("origin", origin);
+            let anon = script.without_token();
+            let preflight = anon.with_header("access-control-request-method", "GET").options(CODES).await;
+            for answer in [script.get(CODES).await, preflight, anon.get(CODES).await] {
+                assert_eq!(answer.header("access-control-allow-origin"), expected, "{origin}: {answer:?}");
+                assert_eq!(answer.header("access-control-allow-credentials"), "", "{origin}: {answer:?}");
+                let varies = answer.headers.get_all("vary").iter().any(|v| v.to_str().unwrap().contains("origin"));
+                assert!(varies, "{origin}: caches must tell origins apart: {answer:?}");
+            }
+        }
     })
     .await;
 }

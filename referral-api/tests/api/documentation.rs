@@ -1,6 +1,8 @@
 //! What the API says about itself.
 
 use serde_json::{Value, json};
+use shared::openapi::UNTOLD;
+use shared::problem::catalogue::find;
 
 use crate::world::on_each_store;
 
@@ -37,6 +39,7 @@ async fn every_operation_is_described_with_its_scope_and_its_problems() {
             [
                 "DELETE /v1/invitations/{id} referral-codes:read",
                 "DELETE /v1/referral-codes/{code} referral-codes:write",
+                "DELETE /v1/webhook-endpoints/{id} webhooks:manage",
                 "GET /.well-known/oauth-protected-resource -",
                 "GET /v1/invitations referral-codes:read",
                 "GET /v1/invitations/{id} referral-codes:read",
@@ -45,10 +48,29 @@ async fn every_operation_is_described_with_its_scope_and_its_problems() {
                 "GET /v1/referral-codes/{code} referral-codes:read",
                 "GET /v1/referral-codes/{code}/qr.svg referral-codes:read",
                 "GET /v1/referral-codes/{code}/stats referral-codes:read",
+                "GET /v1/referrals referrals:admin",
+                "GET /v1/referrals/{id} referrals:admin",
                 "GET /v1/referrers/{id}/referrals referrals:read",
+                "GET /v1/referrers/{id}/referrals.csv referrals:read",
+                "GET /v1/referrers/{id}/rewards referrals:read",
+                "GET /v1/referrers/{id}/stats referrals:read",
+                "GET /v1/webhook-endpoints webhooks:manage",
+                "GET /v1/webhook-endpoints/{id} webhooks:manage",
+                "GET /v1/webhook-endpoints/{id}/deliveries webhooks:manage",
+                "PATCH /v1/webhook-endpoints/{id} webhooks:manage",
                 "POST /v1/invitations referral-codes:read",
                 "POST /v1/referral-codes referral-codes:write",
                 "POST /v1/referral-codes/{code}/rotate referral-codes:write",
+                "POST /v1/referrals/{id}/clear referrals:admin",
+                "POST /v1/referrals/{id}/qualify referrals:admin",
+                "POST /v1/referrals/{id}/reject referrals:admin",
+                "POST /v1/referrals/{id}/reverse referrals:admin",
+                "POST /v1/referrals/{id}/reward referrals:admin",
+                "POST /v1/webhook-endpoints webhooks:manage",
+                "POST /v1/webhook-endpoints/{id}/deliveries/{message_id}/replay webhooks:manage",
+                "POST /v1/webhook-endpoints/{id}/replay webhooks:manage",
+                "POST /v1/webhook-endpoints/{id}/rotate-secret webhooks:manage",
+                "POST /v1/webhook-endpoints/{id}/test webhooks:manage",
             ]
         );
         assert_every_reference_leads_somewhere(&document, &document);
@@ -57,6 +79,88 @@ async fn every_operation_is_described_with_its_scope_and_its_problems() {
         let with_proof = &document["components"]["securitySchemes"]["with-proof"];
         assert_eq!((&with_proof["type"], &with_proof["name"]), (&json!("apiKey"), &json!("DPoP")));
         assert_eq!(flow["tokenUrl"], format!("{}/oauth/token", world.issuer.url()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_response_and_every_error_has_an_example_and_every_name_a_description() {
+    on_each_store(|world| async move {
+        let document = world.anon().get("/openapi.json").await.body;
+        let mut untold = vec![];
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let at = format!("{method} {path}");
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    let described = parameter["description"].is_string() && parameter.get("example").is_some();
+                    if !described {
+                        untold.push(format!("{at}: {}", parameter["name"]));
+                    }
+                }
+                let responses = operation["responses"].as_object().unwrap();
+                if operation.get("security").is_some() {
+                    for status in ["400", "401", "403", "429", "500", "503"] {
+                        assert!(responses.contains_key(status), "{at} has no {status}");
+                    }
+                    assert!(responses["429"]["headers"]["Retry-After"].is_object(), "{at}");
+                }
+                for (status, response) in responses {
+                    for (name, header) in response["headers"].as_object().into_iter().flatten() {
+                        assert!(header["description"].is_string(), "{at} {status} {name}");
+                    }
+                    for (media_type, content) in response["content"].as_object().into_iter().flatten() {
+                        let at = format!("{at} {status} {media_type}");
+                        if media_type == "application/problem+json" {
+                            assert_problems(&at, status, &content["examples"]);
+                        } else if content.get("example").is_none() || content.to_string().contains(UNTOLD) {
+                            untold.push(at);
+                        }
+                    }
+                    let is_error = status.starts_with(['4', '5']);
+                    assert!(!is_error || response["content"]["application/problem+json"].is_object(), "{at} {status}");
+                }
+            }
+        }
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            for (property, described) in schema["properties"].as_object().into_iter().flatten() {
+                let kind = [&described["$ref"], &described["oneOf"][1]["$ref"]].into_iter().find_map(Value::as_str);
+                let kind = kind.and_then(|reference| document.pointer(reference.strip_prefix('#')?));
+                if ![Some(described), kind].into_iter().flatten().any(|schema| schema["description"].is_string()) {
+                    untold.push(format!("{name}.{property}"));
+                }
+            }
+        }
+        assert!(untold.is_empty(), "without a description or an example: {untold:#?}");
+    })
+    .await;
+}
+
+/// Each is a problem of a kind that the catalogue has, of this very status.
+fn assert_problems(at: &str, status: &str, examples: &Value) {
+    let examples = examples.as_object().unwrap_or_else(|| panic!("{at} has no examples"));
+    assert!(!examples.is_empty(), "{at}");
+    for (slug, example) in examples {
+        let kind = find(slug).unwrap_or_else(|| panic!("{at}: {slug}?"));
+        let problem = &example["value"];
+        assert_eq!(problem["type"], kind.uri(), "{at}");
+        assert_eq!((problem["status"].to_string().as_str(), &problem["title"]), (status, &json!(kind.title)), "{at}");
+        let members = ["type", "title", "status", "detail", "errors", "request_id"];
+        assert!(problem.as_object().unwrap().keys().all(|name| members.contains(&name.as_str())), "{at}: {problem}");
+        assert_eq!(problem["errors"].is_array(), slug == "validation", "{at}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_problem_leads_to_the_page_that_says_what_to_do() {
+    on_each_store(|world| async move {
+        let answer = world.person("Ann").await.get("/v1/referral-codes/NOTHERE1").await;
+        let link = answer.header("link").to_owned();
+        let path = link.strip_prefix('<').and_then(|rest| rest.strip_suffix(">; rel=\"help\"")).expect(&link);
+        let page = world.anon().get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.body.as_str().unwrap().contains(&answer.text("type")), "{page:?}");
+        assert_eq!(world.anon().get("/problems").await.status, 200);
+        assert_eq!(world.anon().get("/problems/nothing").await.problem(), "not-found");
     })
     .await;
 }

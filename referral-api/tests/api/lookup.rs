@@ -56,6 +56,29 @@ async fn nobody_no_code_and_not_to_be_found_are_the_same_404() {
 }
 
 #[tokio::test]
+async fn who_does_not_want_to_be_found_any_more_is_not_found_within_a_second_anywhere() {
+    on_each_store(|world| async move {
+        let (ann, bob) = (world.person("Ann").await, world.person("Bob").await);
+        ann.new_code().await;
+        for _ in 0..3 {
+            assert_eq!(bob.look_up(&ann.email).await.status, 200);
+        }
+        world.execute("UPDATE users SET discoverable = FALSE WHERE id = $1", ann.id()).await;
+        world.platform.clock.advance(Duration::from_secs(1));
+        assert_eq!(bob.look_up(&ann.email).await.status, 404);
+        world.execute("UPDATE users SET discoverable = TRUE WHERE id = $1", ann.id()).await;
+        world.platform.clock.advance(Duration::from_secs(1));
+        assert_eq!(bob.look_up(&ann.email).await.status, 200);
+        // Nobody's address is remembered as long, and no longer.
+        let new = format!("new-{}@example.com", world.unique());
+        assert_eq!(bob.look_up(&new).await.status, 404);
+        ann.delete(&format!("/v1/referral-codes/{}", bob.look_up(&ann.email).await.text("code"))).await;
+        assert_eq!(bob.look_up(&ann.email).await.status, 404, "a deleted code is gone at once");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn nobody_can_try_a_list_of_addresses() {
     on_each_store_with(&[("LIMITS__LOOKUPS_PER_MINUTE", "3")], |world| async move {
         let (ann, bob) = (world.person("Ann").await, world.person("Bob").await);

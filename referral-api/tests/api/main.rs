@@ -2,8 +2,10 @@
 #![expect(non_snake_case, reason = "test names are sentences that name RFC sections")]
 
 mod bad_input;
+mod budgets;
 mod caching;
 mod codes;
+mod conditional;
 mod cors;
 mod documentation;
 mod invitations;
@@ -11,6 +13,7 @@ mod keys;
 mod links;
 mod lookup;
 mod pairwise;
+mod programme;
 mod referrals;
 mod rfc8705_mtls;
 mod rfc9396_rar;
@@ -19,4 +22,6 @@ mod rfc9470_step_up;
 mod rfc9728_metadata;
 mod sent_invitations;
 mod tokens;
+mod verified_tokens;
+mod webhooks;
 mod world;

@@ -21,7 +21,7 @@ async fn the_metadata_names_the_issuer_the_audience_and_what_is_enforced__rfc972
                 "resource": api,
                 "authorization_servers": [world.issuer.url()],
                 "scopes_supported":
-                    ["referral-codes:read", "referral-codes:write", "referrals:read", "referrals:admin"],
+                    ["referral-codes:read", "referral-codes:write", "referrals:read", "referrals:manage", "webhooks:manage", "referrals:admin"],
                 "authorization_details_types_supported": ["referral_code"],
                 "bearer_methods_supported": ["header"],
                 "resource_name": "Referris referral API",

@@ -18,7 +18,10 @@ use serde_json::{Value, json};
 use shared::Platform;
 use shared::email::Email;
 use shared::http::ClientCertificate;
-use shared::ids::UserId;
+use shared::ids::{ReferralId, UserId};
+use shared::referrals::code::CodeKey;
+use shared::referrals::store::{self, Redemption, Source};
+use shared::referrals::trace::Trace;
 use shared::testing::certificates::Identity;
 use shared::testing::{Scratch, Store};
 use shared::users::{self, NewUser};
@@ -182,7 +185,13 @@ impl World {
 
     /// A person with an account, a confirmed address and a token for everything a person may do.
     pub async fn person(&self, given_name: &str) -> Actor {
-        let email = Email::parse(&format!("{}-{}@example.com", given_name.to_lowercase(), self.unique())).unwrap();
+        let name: String = given_name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+        self.person_with_email(given_name, &format!("{name}-{}@example.com", self.unique())).await
+    }
+
+    /// The same with this address.
+    pub async fn person_with_email(&self, given_name: &str, email: &str) -> Actor {
+        let email = Email::parse(email).unwrap();
         let id = UserId::new(&self.platform.random, &self.platform.clock);
         let user = NewUser {
             id,
@@ -205,6 +214,45 @@ impl World {
         let mut claims = self.claims(&id, EVERYTHING);
         claims["client_id"] = id.into();
         self.bearer(&self.token(&claims))
+    }
+
+    /// An app of the operator's own that runs the programme.
+    pub fn manager(&self) -> Actor {
+        let id = format!("backend-{}", self.unique());
+        let mut claims = self.claims(&id, "referrals:manage");
+        claims["client_id"] = id.into();
+        self.bearer(&self.token(&claims))
+    }
+
+    /// A person who administers, with a token for it.
+    pub async fn admin(&self) -> Actor {
+        let root = self.person("Root").await;
+        self.execute("UPDATE users SET role = 'admin' WHERE id = $1", root.id()).await;
+        root.with_scope(&format!("{EVERYTHING} referrals:admin"))
+    }
+
+    /// Signs somebody up with `code`, as the authorization server does.
+    pub async fn signed_up(&self, code: &str, name: &str, verified: bool, trace: &Trace) -> Actor {
+        let newcomer = self.person(name).await;
+        self.redeem(code, &newcomer, verified, trace).await;
+        newcomer
+    }
+
+    /// Has `newcomer` come by `code`.
+    pub async fn redeem(&self, code: &str, newcomer: &Actor, email_is_verified: bool, trace: &Trace) -> ReferralId {
+        let email = Email::parse(&newcomer.email).unwrap();
+        let redemption = Redemption {
+            key: &CodeKey::fold(code).unwrap(),
+            newcomer: newcomer.id(),
+            canonical_email: &email.canonical,
+            email_is_verified,
+            source: Source::Code,
+            trace,
+        };
+        let mut tx = self.platform.db.begin().await.unwrap();
+        let id = store::redeem(&mut tx, &self.platform, redemption).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        id
     }
 
     /// Somebody without credentials.
@@ -334,6 +382,15 @@ impl Actor {
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_text(path, &body.to_string()).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send("PATCH", path, Some(body.to_string())).await
+    }
+
+    /// Posts nothing.
+    pub async fn post_nothing(&self, path: &str) -> Answer {
+        self.send("POST", path, None).await
     }
 
     pub async fn post_text(&self, path: &str, body: &str) -> Answer {

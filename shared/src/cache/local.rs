@@ -137,6 +137,10 @@ impl Counters {
     }
 
     pub(crate) async fn increment(&self, key: &CacheKey, window: Duration) -> (u64, Duration) {
+        self.add(key, 1, window).await
+    }
+
+    pub(crate) async fn add(&self, key: &CacheKey, more: u64, window: Duration) -> (u64, Duration) {
         let now = self.clock.now();
         let counted = self
             .counts
@@ -144,9 +148,9 @@ impl Counters {
             .and_upsert_with(|present| {
                 let next = match present.map(|entry| entry.into_value()) {
                     Some(Until { value, end, .. }) if now < end => {
-                        Until { value: value + 1, end, life: (end - now).to_std().unwrap_or_default() }
+                        Until { value: value.saturating_add(more), end, life: (end - now).to_std().unwrap_or_default() }
                     }
-                    _ => Until::new(1, now, window),
+                    _ => Until::new(more, now, window),
                 };
                 std::future::ready(next)
             })

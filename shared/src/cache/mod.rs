@@ -115,6 +115,11 @@ impl Cache {
         !matches!(*self.face, Face::Disabled(_))
     }
 
+    /// Do other instances read and count in it too?
+    pub fn is_shared(&self) -> bool {
+        matches!(*self.face, Face::Redis(_))
+    }
+
     /// Looks `key` up.
     pub async fn get(&self, key: &CacheKey) -> Result<Lookup, CacheError> {
         match &*self.face {
@@ -189,10 +194,15 @@ impl Cache {
     /// Counts one more under `key`: the count so far, this one included, and the time until it starts anew. A window
     /// begins with its first event.
     pub async fn increment(&self, key: &CacheKey, window: Duration) -> Result<(u64, Duration), CacheError> {
+        self.add(key, 1, window).await
+    }
+
+    /// Counts `more` under `key`, as [`Cache::increment`] counts one.
+    pub async fn add(&self, key: &CacheKey, more: u64, window: Duration) -> Result<(u64, Duration), CacheError> {
         match &*self.face {
-            Face::Redis(remote) => remote.increment(key, window).await,
-            Face::InProcess(local) => Ok(local.counters.increment(key, window).await),
-            Face::Disabled(counters) => Ok(counters.increment(key, window).await),
+            Face::Redis(remote) => remote.add(key, more, window).await,
+            Face::InProcess(local) => Ok(local.counters.add(key, more, window).await),
+            Face::Disabled(counters) => Ok(counters.add(key, more, window).await),
         }
     }
 

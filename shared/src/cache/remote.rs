@@ -27,9 +27,9 @@ static PUT: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// One script, so that no counter is left without an end.
-static INCREMENT: LazyLock<Script> = LazyLock::new(|| {
+static ADD: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local count = redis.call('INCR', KEYS[1])
+        "local count = redis.call('INCRBY', KEYS[1], ARGV[2])
          local left = redis.call('PTTL', KEYS[1])
          if left < 0 then
              left = tonumber(ARGV[1])
@@ -127,10 +127,10 @@ impl Remote {
         .await
     }
 
-    pub(super) async fn increment(&self, key: &CacheKey, window: Duration) -> Result<(u64, Duration), CacheError> {
+    pub(super) async fn add(&self, key: &CacheKey, more: u64, window: Duration) -> Result<(u64, Duration), CacheError> {
         let name = key.name();
         let (count, left): (u64, u64) =
-            self.run(async |mut c| INCREMENT.key(&name).arg(millis(window)).invoke_async(&mut c).await).await?;
+            self.run(async |mut c| ADD.key(&name).arg(millis(window)).arg(more).invoke_async(&mut c).await).await?;
         Ok((count, Duration::from_millis(left)))
     }
 

@@ -312,6 +312,15 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
     if config.api.step_up_max_age_seconds.is_some_and(|seconds| seconds > 1_000_000_000) {
         wrong("api.step_up_max_age_seconds", "too large to mean anything; leave it out".into());
     }
+    if config.limits.api_requests_per_minute == 0 {
+        wrong("limits.api_requests_per_minute", "0 lets nobody in; at least 1".into());
+    }
+    for origin in config.api.cors_origins.iter().filter(|origin| *origin != "*") {
+        let as_sent = url::Url::parse(origin).ok().filter(|url| url.scheme() == "https" || url.scheme() == "http");
+        if as_sent.is_none_or(|url| url.origin().ascii_serialization() != *origin) {
+            wrong("api.cors_origins", format!("{origin} is no origin; write https://app.example.com, without a slash"));
+        }
+    }
     // It goes into a quoted string of a challenge (RFC 9470 §3).
     let fits =
         |value: &str| !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
@@ -343,6 +352,7 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
     }
     upstreams(config, &mut wrong);
     super::programme::check(&config.programme, &mut wrong);
+    super::webhooks::check(&config.webhooks, &mut wrong);
     super::brand::contradictions(config, &mut wrong);
     if config.passwords.min_length < 8 {
         wrong("passwords.min_length", "at least 8 (NIST SP 800-63B §3.1.1.2)".into());
@@ -482,6 +492,19 @@ mod tests {
         let error = load_from(None, env(&pairs)).unwrap_err();
         assert_eq!(error.0.len(), pairs.len(), "{error}");
         assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_send_them__rfc6454_6_2() {
+        let with = |list: &str| load_from(None, env(&[("REFERRIS__API__CORS_ORIGINS", list)]));
+        let good = r#"["https://app.example.com", "http://localhost:3000", "*"]"#;
+        assert_eq!(with(good).unwrap().api.cors_origins.len(), 3);
+        for bad in
+            ["https://app.example.com/", "app.example.com", "https://App.example.com", "https://x:443", "null", ""]
+        {
+            let error = with(&format!("[{bad:?}]")).unwrap_err();
+            assert_eq!(error.0[0].key, "api.cors_origins", "{bad}: {error}");
+        }
     }
 
     #[test]

@@ -46,6 +46,7 @@ setting! {
     u32 { const TEXTUAL: bool = false; }
     Vec<IpNet> { const TEXTUAL: bool = false; }
     Vec<String> { const TEXTUAL: bool = false; }
+    Vec<u64> { const TEXTUAL: bool = false; }
     SocketAddr {}
     Option<SocketAddr> {}
     String {}
@@ -174,6 +175,9 @@ settings! {
         step_up_max_age_seconds: Option<u64> = "";
         /// How a person must have signed in (`acr`) for that; any of several, separated by spaces. Default: in any way.
         step_up_acr: Option<String> = "";
+        /// Origins whose scripts may read its answers, such as `https://app.example.com`; `*` for any. No cookie is
+        /// involved, and a script must bring a token along, so any is safe; a list keeps out pages that got hold of one.
+        cors_origins: Vec<String> = "[\"*\"]";
     }
     /// Proofs of possession by DPoP (RFC 9449), at the authorization server and at the referral API.
     dpop: Dpop {
@@ -369,6 +373,8 @@ settings! {
         /// Client metadata documents that are fetched for the first time a minute. Three times as many by the document's
         /// host, ten times as many in all, and twenty times as many that are fetched again.
         client_documents_per_minute: u64 = "30";
+        /// Requests to the referral API a minute, by caller: each answer tells what is left, in `RateLimit`.
+        api_requests_per_minute: u64 = "600";
         /// Look-ups by email a minute, by caller.
         lookups_per_minute: u64 = "60";
         /// Live checks of a referral code a minute.
@@ -421,6 +427,23 @@ settings! {
         per_address_per_day: u64 = "3";
         /// Invitations in all a day.
         per_day: u64 = "5000";
+    }
+    /// Webhooks: telling other systems of referrals and rewards, as Standard Webhooks says.
+    webhooks: Webhooks {
+        /// How many seconds to wait before each further attempt to deliver a message, a little more at random. After the
+        /// last one it has failed, until somebody has it replayed. Default: for three days, as the specification suggests.
+        retry_seconds: Vec<u64> = "[5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]";
+        /// How many seconds an endpoint has to answer, from 1 to 30.
+        timeout_seconds: u64 = "15";
+        /// An endpoint is disabled when it has done nothing but fail for so many days.
+        disable_after_days: u64 = "5";
+        /// How many days messages and the log of their deliveries are kept, delivered or not.
+        keep_days: u64 = "30";
+        /// How many endpoints a client may have.
+        max_endpoints: u64 = "20";
+        /// How often a minute a client may register or change an endpoint, rotate secrets, send a test or have something
+        /// replayed.
+        writes_per_minute: u64 = "30";
     }
     /// Verification of email addresses by Hunter.
     verification: Verification {

@@ -6,6 +6,7 @@ pub mod client_certificate;
 pub mod client_ip;
 pub mod distinguished_name;
 mod edge;
+mod etag;
 pub mod extract;
 mod gzip;
 pub mod health;
@@ -24,6 +25,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 pub use client_certificate::{ClientAuthorities, ClientCertificate};
 pub use client_ip::ClientIp;
 pub use edge::Edge;
+pub use etag::private_etags;
 pub use extract::{Json, Path, Query};
 pub use gzip::{accepts_gzip, gzip};
 pub use request_id::current as current_request_id;
@@ -49,4 +51,9 @@ pub fn layers(router: Router, platform: &Platform) -> Router {
 /// Keeps answers out of every cache: for what holds tokens, personal data or a form's CSRF token.
 pub fn no_store() -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+}
+
+/// The same for answers that say nothing of caching themselves.
+pub fn no_store_by_default() -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }

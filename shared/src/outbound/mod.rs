@@ -129,6 +129,21 @@ impl Guarded {
         self.client_for(url).map(|_| ())
     }
 
+    /// The same once its name is resolved, as it is now: for who gives a URL to hear of it at once. Each request is judged
+    /// anew, for names move. A name without an address passes; it may get one.
+    pub async fn check_resolved(&self, url: &Url) -> Result<(), Refused> {
+        self.client_for(url)?;
+        let (Some(Host::Domain(name)), false) = (url.host(), self.allow.permits_host(url)) else { return Ok(()) };
+        let found = tokio::time::timeout(CONNECT_TIMEOUT, tokio::net::lookup_host((name, 0))).await;
+        let Ok(Ok(found)) = found else { return Ok(()) };
+        let mut found = found.peekable();
+        if found.peek().is_none() || found.any(|a| permits(&self.allow, a.ip())) {
+            Ok(())
+        } else {
+            Err(Refused::NotPublic)
+        }
+    }
+
     /// Begins a request to `url`.
     pub fn request(&self, method: Method, url: &Url) -> Result<RequestBuilder, Refused> {
         Ok(self.client_for(url)?.request(method, url.clone()))
@@ -177,6 +192,11 @@ pub fn refusal(error: &reqwest::Error) -> Option<&Refused> {
     None
 }
 
+/// May a name lead there?
+fn permits(allow: &AllowList, address: IpAddr) -> bool {
+    is_public(address) || allow.permits_address(address)
+}
+
 /// Resolves names and keeps only public addresses. The connection is made to what was judged here, so a name that
 /// answers differently the second time (DNS rebinding) gains nothing.
 struct GuardedResolver {
@@ -191,8 +211,7 @@ impl Resolve for GuardedResolver {
             if found.is_empty() {
                 return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address").into());
             }
-            let good: Vec<_> =
-                found.into_iter().filter(|a| is_public(a.ip()) || allow.permits_address(a.ip())).collect();
+            let good: Vec<_> = found.into_iter().filter(|a| permits(&allow, a.ip())).collect();
             if good.is_empty() {
                 return Err(Refused::NotPublic.into());
             }
@@ -273,6 +292,10 @@ mod tests {
         let outbound = outbound(&[]);
         let error = outbound.guarded().get(&url("https://localhost:1/")).unwrap().send().await.unwrap_err();
         assert_eq!(refusal(&error), Some(&Refused::NotPublic), "{error:?}");
+        let check = async |text: &str| outbound.guarded().check_resolved(&url(text)).await;
+        assert_eq!(check("https://localhost:1/").await, Err(Refused::NotPublic));
+        assert_eq!(check("https://no-such-name.invalid/").await, Ok(()), "it may get an address");
+        assert_eq!(check("http://no-such-name.invalid/").await, Err(Refused::NotHttps));
     }
 
     #[tokio::test]

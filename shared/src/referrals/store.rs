@@ -330,3 +330,99 @@ pub async fn referrals_of(
         ),
     }
 }
+
+/// A referral as who runs the programme sees it.
+#[derive(Clone, Debug)]
+pub struct ManagedRow {
+    pub referral: life::Row,
+    pub email: Option<String>,
+    pub given_name: Option<String>,
+    pub family_name: Option<String>,
+}
+
+impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for ManagedRow
+where
+    life::Row: sqlx::FromRow<'r, R>,
+    &'static str: sqlx::ColumnIndex<R>,
+    Option<String>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            referral: life::Row::from_row(row)?,
+            email: row.try_get("email")?,
+            given_name: row.try_get("given_name")?,
+            family_name: row.try_get("family_name")?,
+        })
+    }
+}
+
+/// Which referrals are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    pub status: Option<&'a str>,
+    /// Only those that wait for somebody to look at what speaks against them.
+    pub open_review: bool,
+    pub referrer: Option<UserId>,
+    pub referral_user: Option<UserId>,
+}
+
+macro_rules! managed {
+    ($conn:expr, $condition:literal $(, $value:expr)*) => {
+        fetch_all!(
+            $conn,
+            ManagedRow,
+            concat!(
+                "SELECT r.id, r.referrer_id, r.referral_user_id, c.code, r.status, r.source, r.review, r.lapses_at, \
+                 r.held_until, r.created_at, r.updated_at, u.email, u.given_name, u.family_name \
+                 FROM referrals r JOIN referral_codes c ON c.id = r.code_id LEFT JOIN users u ON u.id = r.referral_user_id \
+                 WHERE r.id < $1 ",
+                $condition,
+                " ORDER BY r.id DESC LIMIT $2"
+            )
+            $(, $value)*
+        )
+    };
+}
+
+/// Referrals of everybody, newest first, below the id `before`. One text for each way to ask, so that each is served by an
+/// index of its own; what is asked beyond that is looked for among those.
+pub async fn all_referrals(
+    conn: &mut Conn,
+    filter: Filter<'_>,
+    before: Option<ReferralId>,
+    limit: i64,
+) -> Result<Vec<ManagedRow>, DbError> {
+    let before = before.unwrap_or(ReferralId(uuid::Uuid::max()));
+    let Filter { status, open_review, referrer, referral_user } = filter;
+    let review = if open_review { "open" } else { "" };
+    match (referral_user, referrer, status) {
+        (Some(user), _, _) => managed!(
+            conn,
+            "AND r.referral_user_id = $3 AND ($4 = '' OR r.status = $4) AND ($5 = '' OR r.review = $5)",
+            before,
+            limit,
+            user,
+            status.unwrap_or_default(),
+            review
+        )
+        .map(|rows| rows.into_iter().filter(|row| referrer.is_none_or(|id| row.referral.referrer_id == id)).collect()),
+        (None, Some(referrer), Some(status)) => managed!(
+            conn,
+            "AND r.referrer_id = $3 AND r.status = $4 AND ($5 = '' OR r.review = $5)",
+            before,
+            limit,
+            referrer,
+            status,
+            review
+        ),
+        (None, Some(referrer), None) => {
+            managed!(conn, "AND r.referrer_id = $3 AND ($4 = '' OR r.review = $4)", before, limit, referrer, review)
+        }
+        (None, None, Some(status)) if open_review => {
+            managed!(conn, "AND r.review = 'open' AND r.status = $3", before, limit, status)
+        }
+        (None, None, None) if open_review => managed!(conn, "AND r.review = 'open'", before, limit),
+        (None, None, Some(status)) => managed!(conn, "AND r.status = $3", before, limit, status),
+        (None, None, None) => managed!(conn, "", before, limit),
+    }
+}

@@ -7,6 +7,7 @@ mod fuzzing;
 mod mails;
 mod openapi;
 mod paths;
+mod problems;
 mod security;
 mod tour;
 

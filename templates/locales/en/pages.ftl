@@ -96,6 +96,8 @@ scope-account-write = Change your account, or delete it
 scope-referral-codes-read = See your referral codes, look up those of others, and send invitations
 scope-referral-codes-write = Create and delete your referral codes
 scope-referrals-read = See who signed up with your codes
+scope-referrals-manage = Run the referral programme: decide about referrals
+scope-webhooks-manage = Set up where other systems are told of referrals and rewards
 scope-referrals-admin = See everybody’s referrals (administrators only)
 
 device-title = Connect a device

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 use shared::config::{Config, RegistrationPolicy};
 
-use super::schemas;
+use super::{examples, schemas};
 use crate::clients::{GRANT_TYPES, SCOPES};
 use crate::protocol::error::Code;
 
@@ -106,7 +106,8 @@ fn json_answer(description: &str, schema: &str) -> Value {
 }
 
 fn page(description: &str) -> Value {
-    json!({ "description": description, "content": { "text/html": { "schema": { "type": "string" } } } })
+    let page = json!({ "schema": { "type": "string" }, "example": examples::page() });
+    json!({ "description": description, "content": { "text/html": page } })
 }
 
 fn headers(mut answer: Value, headers: &[(&str, &str)]) -> Value {
@@ -116,10 +117,19 @@ fn headers(mut answer: Value, headers: &[(&str, &str)]) -> Value {
     answer
 }
 
+/// The same as a JWT.
+fn signed() -> Value {
+    json!({ "schema": { "type": "string" }, "example": examples::jwt() })
+}
+
 /// An error as in RFC 6749 §5.2, by its codes.
 fn refused(codes: &[Code]) -> Value {
     let codes: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
-    json_answer(&format!("Refused: {}", codes.join(", ")), "OAuthError")
+    let mut answer = json_answer(&format!("Refused: {}", codes.join(", ")), "OAuthError");
+    let examples =
+        codes.into_iter().map(|code| (code.to_owned(), json!({ "summary": code, "value": { "error": code } })));
+    answer["content"]["application/json"]["examples"] = Value::Object(examples.collect());
+    answer
 }
 
 fn unknown_client() -> Value {
@@ -128,7 +138,9 @@ fn unknown_client() -> Value {
 }
 
 fn too_many() -> Value {
-    headers(json_answer("Too many requests", "OAuthError"), &[("Retry-After", "Seconds")])
+    let mut answer = refused(&[Code::TemporarilyUnavailable]);
+    answer["description"] = "Too many requests".into();
+    headers(answer, &[("Retry-After", "Seconds")])
 }
 
 /// Adds what every endpoint may answer.
@@ -287,14 +299,14 @@ fn about_a_token(id: &str, summary: &str, answered: Value) -> Value {
 fn introspect() -> Value {
     let mut answered = json_answer("What the token says, or that it is not active", "Introspection");
     // RFC 9701
-    answered["content"]["application/token-introspection+jwt"] = json!({ "schema": { "type": "string" } });
+    answered["content"]["application/token-introspection+jwt"] = signed();
     about_a_token("introspect", "Introspection (RFC 7662), for confidential clients", answered)
 }
 
 fn userinfo() -> Value {
     let mut claims =
         json_answer("The claims; as a JWT for a client that registered userinfo_signed_response_alg", "UserInfo");
-    claims["content"]["application/jwt"] = json!({ "schema": { "type": "string" } });
+    claims["content"]["application/jwt"] = signed();
     let challenged = |description: &str| {
         let answer = answer(description, "application/problem+json", "Problem");
         let challenge = "A challenge for each scheme, Bearer and DPoP (RFC 6750, 9449)";
@@ -341,8 +353,8 @@ fn logout() -> Value {
     })
 }
 
-fn metadata_body() -> Value {
-    let schema = json!({ "$ref": "#/components/schemas/ClientMetadata" });
+fn metadata_body(schema: &str) -> Value {
+    let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
     json!({ "required": true, "content": { "application/json": { "schema": schema } } })
 }
 
@@ -371,7 +383,7 @@ fn registration(config: &Config) -> Option<[(&'static str, Value); 2]> {
     };
     let register = json!({
         "security": security,
-        "requestBody": metadata_body(),
+        "requestBody": metadata_body("ClientMetadata"),
         "responses": registration_answers("201", json_answer("Registered", "ClientRegistration")),
     });
     let own = json!([{ "registration_access_token": [] }]);
@@ -381,7 +393,7 @@ fn registration(config: &Config) -> Option<[(&'static str, Value); 2]> {
             "responses": registration_answers("200", json_answer("As it is", "ClientRegistration")) })),
         "put": operation(REGISTRATION, "update_client", "Replace your registration (RFC 7592)", json!({
             "security": own,
-            "requestBody": metadata_body(),
+            "requestBody": metadata_body("ClientUpdate"),
             "responses": registration_answers("200", json_answer("As it is now", "ClientRegistration")) })),
         "delete": operation(REGISTRATION, "delete_client", "End your registration (RFC 7592)", json!({
             "security": own,

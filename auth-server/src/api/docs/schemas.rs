@@ -16,6 +16,15 @@ fn object(required: &[&str], kinds: impl IntoIterator<Item = Map<String, Value>>
     schema
 }
 
+/// A member may be null, which is as if it was not there (RFC 7591 §2, RFC 7592 §2.2).
+fn nullable(members: Map<String, Value>) -> Map<String, Value> {
+    let nullable = members.into_iter().map(|(name, mut kind)| {
+        kind["type"] = json!([kind["type"].take(), "null"]);
+        (name, kind)
+    });
+    nullable.collect()
+}
+
 struct Kinds {
     text: Value,
     url: Value,
@@ -187,11 +196,11 @@ pub fn all() -> Value {
         members(number, &["client_id_issued_at", "client_secret_expires_at"]),
     ];
     let server = ["issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported"];
-    json!({
+    let mut schemas = json!({
         "OAuthError": {
             "type": "object", "description": "An error as in RFC 6749 section 5.2", "required": ["error"],
             "properties": {
-                "error": { "type": "string", "examples": ["invalid_grant"] },
+                "error": { "type": "string", "description": "One of the registered codes; programs decide by it" },
                 "error_description": { "type": "string", "description": "For the client's developer" },
             },
         },
@@ -226,12 +235,20 @@ pub fn all() -> Value {
             members(number, &["updated_at"]),
             members(any, &["address"]),
         ]),
-        "ClientMetadata": object(&[], client_metadata(&kinds)),
+        "ClientMetadata": object(&[], client_metadata(&kinds).map(nullable)),
+        // It says again which client it is about (RFC 7592 §2.2).
+        "ClientUpdate": object(&["client_id"], client_metadata(&kinds).map(nullable).into_iter().chain([
+            members(text, &["client_id"]), nullable(members(text, &["client_secret"])),
+        ])),
         "ClientRegistration": object(
             &["client_id", "registration_access_token", "registration_client_uri"],
             client_metadata(&kinds).into_iter().chain(registered),
         ),
         "ServerMetadata": object(&server, server_metadata(&kinds)),
         "KeySet": object(&["keys"], [members(objects, &["keys"])]),
-    })
+    });
+    for (name, schema) in schemas.as_object_mut().into_iter().flatten() {
+        schema["example"] = super::examples::of(name);
+    }
+    schemas
 }

@@ -13,9 +13,12 @@ use crate::clients::{NewClient, Origin, ResponseMode};
 /// who somebody is, or trades tokens, is let in by the operator.
 const FOR_ANYBODY: &[&str] = &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE];
 
+/// Scopes by which a client does what is the operator's: in the name of an administrator, or in its own.
+const OURS: &[&str] = &["referrals:admin", "referrals:manage", "webhooks:manage"];
+
 /// Is this scope for our own apps only?
 pub(in crate::clients) fn is_first_party_scope(scope: &str) -> bool {
-    scope.starts_with("account:") || scope == "referrals:admin"
+    scope.starts_with("account:") || OURS.contains(&scope)
 }
 
 /// Each word that means nothing here, and the first rule that is broken.

@@ -15,5 +15,6 @@ mod in_the_browser;
 mod java;
 mod javascript;
 mod python;
+mod typescript;
 
-pub use stage::fetched;
+pub use stage::{fetched, plays};
