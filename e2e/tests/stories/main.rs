@@ -17,6 +17,7 @@ mod visitor;
 
 mod accessible;
 mod account;
+mod api_quality;
 mod app_library;
 mod apps;
 mod browser;

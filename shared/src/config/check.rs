@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_written_as_browsers_send_them__rfc6454_6_2() {
+    fn origins_are_written_as_browsers_send_them() {
         let with = |list: &str| load_from(None, env(&[("REFERRIS__API__CORS_ORIGINS", list)]));
         let good = r#"["https://app.example.com", "http://localhost:3000", "*"]"#;
         assert_eq!(with(good).unwrap().api.cors_origins.len(), 3);
