@@ -94,6 +94,7 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "upstream_proofs" "id" now;
         "upstream_attempts" "id" now;
         "remembered_devices" "id" now;
+        "lookup_callbacks" "id_hash" now;
     }
     total += crate::accounts::deletion::sweep(platform).await?;
     total += sweep_documents(platform).await?;

@@ -26,6 +26,7 @@ mod discovery;
 mod expiry;
 mod factors;
 mod fallback;
+mod lookups;
 mod machines;
 mod mailbox;
 mod mutual_tls;
