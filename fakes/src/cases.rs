@@ -47,7 +47,12 @@ pub const CASES: &[Case] = &[
     case("status-403", 403, 403, "403: too many requests a second or minute (Hunter)"),
     case("status-404", 404, 404, "404"),
     case("status-422", 422, 422, "422: the address is not one (Clearbit)"),
-    case("status-429", 429, 429, "429 with Retry-After: the month's requests (Hunter) or the minute's (Clearbit) are used up"),
+    case(
+        "status-429",
+        429,
+        429,
+        "429 with Retry-After: the month's requests (Hunter) or the minute's (Clearbit) are used up",
+    ),
     case("month-over", 429, 429, "429 without Retry-After; Clearbit names the end of its minute"),
     case("status-451", 451, 451, "the same as claimed"),
     case("status-500", 500, 500, "500"),

@@ -49,28 +49,28 @@ pub(crate) async fn combined(State(calls): State<Calls>, Query(asked): Query<Ask
     let case = cases::of(&email);
     let key = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (used, left) = calls.in_this_minute();
-    let mut response = if !["Bearer ", "Basic "].iter().any(|scheme| key.len() > scheme.len() && key.starts_with(scheme))
-    {
-        failure(StatusCode::UNAUTHORIZED)
-    } else if used > LIMIT {
-        failure(StatusCode::TOO_MANY_REQUESTS)
-    } else if !email.contains('@') {
-        failure(StatusCode::UNPROCESSABLE_ENTITY)
-    } else if still_queued(&case, calls.about(SERVICE, &email)) {
-        if let (Some(url), Some(key)) = (asked.webhook_url, key.strip_prefix("Bearer ")) {
-            let wanted = Wanted { url, id: asked.webhook_id, email: email.clone(), key: key.to_owned() };
-            calls.want(wanted.clone());
-            if case.name.starts_with("hook") {
-                webhook::follow(case, wanted, calls.clone());
+    let mut response =
+        if !["Bearer ", "Basic "].iter().any(|scheme| key.len() > scheme.len() && key.starts_with(scheme)) {
+            failure(StatusCode::UNAUTHORIZED)
+        } else if used > LIMIT {
+            failure(StatusCode::TOO_MANY_REQUESTS)
+        } else if !email.contains('@') {
+            failure(StatusCode::UNPROCESSABLE_ENTITY)
+        } else if still_queued(&case, calls.about(SERVICE, &email)) {
+            if let (Some(url), Some(key)) = (asked.webhook_url, key.strip_prefix("Bearer ")) {
+                let wanted = Wanted { url, id: asked.webhook_id, email: email.clone(), key: key.to_owned() };
+                calls.want(wanted.clone());
+                if case.name.starts_with("hook") {
+                    webhook::follow(case, wanted, calls.clone());
+                }
             }
-        }
-        queued(&case, &email)
-    } else {
-        match StatusCode::from_u16(case.combined).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) {
-            StatusCode::OK | StatusCode::ACCEPTED => odd(&case, person_and_company(&case, &email)).await,
-            status => limited(&case, failure(status)),
-        }
-    };
+            queued(&case, &email)
+        } else {
+            match StatusCode::from_u16(case.combined).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) {
+                StatusCode::OK | StatusCode::ACCEPTED => odd(&case, person_and_company(&case, &email)).await,
+                status => limited(&case, failure(status)),
+            }
+        };
     let (remaining, reset) = match case.name {
         "last-one" => (0, 30),
         "status-429" | "month-over" => (0, left),

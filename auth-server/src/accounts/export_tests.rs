@@ -116,7 +116,10 @@ async fn what_others_told_about_a_person_is_theirs_to_read_once_the_address_is_p
         tx.commit().await.unwrap();
         let after = document().await;
         assert_eq!(after["email_check"]["answer"], check.answer);
-        assert_eq!((after["enrichment"]["source"].as_str(), &after["enrichment"]["answer"]), (Some("clearbit"), &found));
+        assert_eq!(
+            (after["enrichment"]["source"].as_str(), &after["enrichment"]["answer"]),
+            (Some("clearbit"), &found)
+        );
         assert_eq!(after["objections"]["lookups"], false);
 
         let mut tx = platform.db.begin().await.unwrap();

@@ -247,8 +247,9 @@ impl Standing {
 
     /// Until there is room in each of the windows.
     fn wait(&self, share: &Share, now: DateTime<Utc>) -> TimeDelta {
-        let is_full =
-            |used: i64, limit: Option<u64>| limit.is_some_and(|most| u64::try_from(used).is_ok_and(|used| used >= most));
+        let is_full = |used: i64, limit: Option<u64>| {
+            limit.is_some_and(|most| u64::try_from(used).is_ok_and(|used| used >= most))
+        };
         let mut wait = self.rests(now).unwrap_or_default();
         if is_full(self.second_used, share.per_second) {
             wait = wait.max(self.second_at + TimeDelta::seconds(1) - now);

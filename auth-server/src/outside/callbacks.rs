@@ -137,8 +137,8 @@ impl Outside {
             return Ok(());
         };
         let about = platform.master_key.mac(PURPOSE, expected.email_key.as_bytes());
-        let is_current = about == expected.email_hash
-            && !forgotten::contains(&mut tx, platform, &expected.email_key).await?;
+        let is_current =
+            about == expected.email_hash && !forgotten::contains(&mut tx, platform, &expected.email_key).await?;
         let news = if is_current { news } else { News::Ready };
         if !consume(&mut tx, platform, &expected, &webhook_id.hash(), matches!(news, News::Ready)).await? {
             return Ok(());
@@ -238,7 +238,10 @@ mod tests {
     fn only_what_is_final_is_news() {
         let found = json!({ "person": { "id": "1" }, "company": null });
         assert!(matches!(news("person_company", 200, found.clone()), Ok(Some(News::Person(_)))));
-        assert!(matches!(news("person_company", 404, Value::Null), Ok(Some(News::Person(Enrichment { found: None, .. })))));
+        assert!(matches!(
+            news("person_company", 404, Value::Null),
+            Ok(Some(News::Person(Enrichment { found: None, .. })))
+        ));
         assert!(matches!(news("person", 451, Value::Null), Ok(Some(News::Claim))));
         assert!(matches!(news("company", 200, found.clone()), Ok(Some(News::Ready))));
         for status in [202, 400, 422, 429, 500, 503] {

@@ -80,7 +80,8 @@ impl Outside {
         let Some(allowance) = self.allowance(again.kind).filter(|_| again.days > 0) else { return Ok(0) };
         let platform = &self.platform;
         let now = platform.clock.now();
-        let before = now - TimeDelta::try_days(i64::try_from(again.days).unwrap_or(3650)).unwrap_or(TimeDelta::days(3650));
+        let before =
+            now - TimeDelta::try_days(i64::try_from(again.days).unwrap_or(3650)).unwrap_or(TimeDelta::days(3650));
         let mut conn = platform.db.read().await?;
         let room = allowance.spare(&mut conn).await?;
         // What waits already uses it up first.

@@ -40,10 +40,7 @@ async fn each_world<F: Future<Output = ()>>(settings: &[(&str, &str)], test: imp
         ("ENRICHMENT__WEBHOOK_SECRET", KEY),
     ];
     all.extend(settings);
-    each_state(&all, |state| {
-        test(World { router: crate::router(state.clone()), state, fakes: fakes.clone() })
-    })
-    .await;
+    each_state(&all, |state| test(World { router: crate::router(state.clone()), state, fakes: fakes.clone() })).await;
 }
 
 impl World {
@@ -333,7 +330,8 @@ async fn without_a_secret_there_is_no_such_address() {
     each_state(&[("ENRICHMENT__API_KEY", KEY)], |state| async move {
         let router = crate::router(state);
         let body = webhook::body(Some("x"), "person_company", 200, &Value::Null).to_string();
-        let request = Request::post("/webhooks/clearbit").header("x-request-signature", signature(KEY, body.as_bytes()));
+        let request =
+            Request::post("/webhooks/clearbit").header("x-request-signature", signature(KEY, body.as_bytes()));
         let answer = router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
         assert_eq!(answer.status(), 404);
     })

@@ -114,7 +114,9 @@ on_both_stores_with!(who_asks_clearbit_to_be_left_alone_is_forgotten_and_stays_f
     super::asking(store, &[])
 });
 
-async fn a_slow_hunter_costs_a_sign_up_no_second_and_a_throw_away_address_gets_no_account((world, _fakes): (World, Handle)) {
+async fn a_slow_hunter_costs_a_sign_up_no_second_and_a_throw_away_address_gets_no_account(
+    (world, _fakes): (World, Handle),
+) {
     let anon = world.anon();
     let form = |email: &str| serde_json::json!({ "email": email, "password": PASSWORD });
     anon.post("/api/v1/signup", form("disposable@example.com")).await.is_problem(422, "#/email");

@@ -359,10 +359,9 @@ fn lookups(config: &Config, wrong: &mut impl FnMut(&str, String)) {
             wrong(key, format!("{day} is no day that every month has; write 1 to 28"));
         }
     }
-    for (key, days) in [
-        ("verification.refresh_days", verification.refresh_days),
-        ("enrichment.refresh_days", enrichment.refresh_days),
-    ] {
+    for (key, days) in
+        [("verification.refresh_days", verification.refresh_days), ("enrichment.refresh_days", enrichment.refresh_days)]
+    {
         if days > 3650 {
             wrong(key, "at most 3650; write 0 for never".into());
         }

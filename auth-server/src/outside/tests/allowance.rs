@@ -117,9 +117,13 @@ async fn what_a_service_wishes_is_heeded_by_every_instance() {
     two_instances(&[], |two| async move {
         let platform = &two.first.platform;
         // (who makes it say so, and for how long it is left alone)
-        for (case, least, most) in
-            [("last-one", 20, 40), ("status-429", 7, 7), ("status-503", 7, 7), ("month-over", 1, 61), ("status-403", 1, 61)]
-        {
+        for (case, least, most) in [
+            ("last-one", 20, 40),
+            ("status-429", 7, 7),
+            ("status-503", 7, 7),
+            ("month-over", 1, 61),
+            ("status-403", 1, 61),
+        ] {
             let limiting = account(platform, &format!("{case}@example.com")).await;
             enqueue(platform, Job::Enrich { user_id: limiting }).await;
             // The clock stands still at the full hour, and the stand-in's does not.

@@ -398,7 +398,11 @@ async fn a_sign_up_never_fails_with_hunter_and_the_background_check_follows_wher
                 let started = tokio::time::Instant::now();
                 let user = person(&state, &email).await;
                 assert!(started.elapsed() < Duration::from_millis(2000), "{case}: {:?}", started.elapsed());
-                assert_eq!(asked(&email), usize::from(case != "slow"), "{case} was asked about, and the slow one still is");
+                assert_eq!(
+                    asked(&email),
+                    usize::from(case != "slow"),
+                    "{case} was asked about, and the slow one still is"
+                );
                 let queue = waiting(platform).await;
                 assert!(queue.iter().any(|job| job.kind == "email_check" && job.attempts == 0), "{case}: {queue:?}");
                 delete_account(platform, user).await;

@@ -6,6 +6,8 @@ mod mails;
 mod refresh;
 mod running;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use shared::cache::Cache;
 use shared::clock::Clock;
@@ -64,7 +66,7 @@ async fn work(outside: &Outside) {
 
 /// Two instances of the server on one store, on a clock that stands still, and what they ask.
 struct Two {
-    fakes: fakes::Handle,
+    fakes: Arc<fakes::Handle>,
     /// Which both tell the time by.
     clock: Clock,
     first: Outside,
@@ -75,7 +77,8 @@ struct Two {
 async fn two_instances<F: Future<Output = ()>>(settings: &[(&str, &str)], test: impl Fn(Two) -> F) {
     for store in [Store::Embedded, Store::Server] {
         let Some(scratch) = Scratch::new(store).await else { continue };
-        let fakes = fakes::start_anywhere().await.unwrap();
+        // Held here too: a test that asks it nothing would let go of it at once.
+        let fakes = Arc::new(fakes::start_anywhere().await.unwrap());
         let (hunter, clearbit) = (fakes.hunter(), fakes.clearbit());
         let mut all = vec![
             ("VERIFICATION__API_KEY", "fake"),
@@ -93,7 +96,7 @@ async fn two_instances<F: Future<Output = ()>>(settings: &[(&str, &str)], test: 
         // As if this one had no Redis.
         second.cache = Cache::disabled(clock.clone());
         let (a, b) = (first.db.clone(), second.db.clone());
-        test(Two { fakes, clock, first: outside(&first), second: outside(&second) }).await;
+        test(Two { fakes: fakes.clone(), clock, first: outside(&first), second: outside(&second) }).await;
         a.close().await;
         b.close().await;
     }

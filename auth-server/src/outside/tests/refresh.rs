@@ -89,7 +89,10 @@ async fn many_at_once_are_spread_and_leave_a_quarter_of_the_month_to_new_people(
         assert_eq!(two.second.refresh().await.unwrap(), 0, "those wait for their turn");
         let queue = waiting(platform).await;
         let times: std::collections::BTreeSet<_> = queue.iter().map(|job| job.next_attempt_at).collect();
-        assert!(times.len() >= 5 && times.iter().all(|at| *at <= two.clock.now() + TimeDelta::seconds(60)), "{times:?}");
+        assert!(
+            times.len() >= 5 && times.iter().all(|at| *at <= two.clock.now() + TimeDelta::seconds(60)),
+            "{times:?}"
+        );
         two.clock.advance(Duration::from_secs(60));
         work(&two.first).await;
         assert_eq!(two.fakes.calls().len(), 6);
