@@ -29,6 +29,7 @@ mod expiry;
 mod factors;
 mod fallback;
 mod links;
+mod lookups;
 mod machines;
 mod mailbox;
 mod mutual_tls;
