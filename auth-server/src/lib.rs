@@ -20,6 +20,7 @@ pub mod sweeper;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod untrusted;
 pub mod upstream;
+mod webhooks;
 
 use anyhow::Context;
 use axum::Router;
@@ -38,6 +39,7 @@ pub fn router(state: AppState) -> Router {
         .merge(oauth::router(&state))
         .merge(api::router(&state))
         .merge(pages::router(&state))
+        .merge(webhooks::router(&state))
         .merge(shared::http::health::router({
             let platform = platform.clone();
             move || {

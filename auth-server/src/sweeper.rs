@@ -103,6 +103,7 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "referral_visitors" "address_hash" now;
         "daily_salts" "day" now;
         "invitations" "id" now;
+        "lookup_callbacks" "id_hash" now;
     }
     total += crate::accounts::deletion::sweep(platform).await?;
     total += sweep_documents(platform).await?;

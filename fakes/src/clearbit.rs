@@ -3,22 +3,30 @@
 //! Clearbit answers 202 while it is still looking. Without a body is how that is described publicly; the error document
 //! of type `queued` and the part that is known already are what clients must reckon with besides. Likewise the types
 //! `auth_required` and `unknown_record` are known from real answers, the other error types here are stand-ins: Referris
-//! decides by the status alone.
+//! decides by the status alone. Each answer says in `X-RateLimit-Limit`, `-Remaining` and `-Reset` what is left of 600
+//! requests a minute; beyond them, every answer is 429.
+//!
+//! Whoever gives a `webhook_url` and is answered 202 in one of the `hook` cases is called there ([`crate::webhook`]).
 
-use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cases::{self, Case};
-use crate::hunter::{odd, still_queued};
+use crate::hunter::{accepted, limited, odd, still_queued};
+use crate::webhook::{self, Wanted};
 use crate::{Calls, answer};
+
+/// Requests a minute.
+const LIMIT: usize = 600;
 
 #[derive(Deserialize)]
 pub(crate) struct Asked {
     email: Option<String>,
+    webhook_url: Option<String>,
+    webhook_id: Option<String>,
 }
 
 fn failure(status: StatusCode) -> Response {
@@ -37,21 +45,41 @@ fn failure(status: StatusCode) -> Response {
 
 pub(crate) async fn combined(State(calls): State<Calls>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
     const SERVICE: &str = "clearbit.combined";
-    let email = asked.email.unwrap_or_default();
+    let email = asked.email.clone().unwrap_or_default();
     let case = cases::of(&email);
     let key = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let response = if !["Bearer ", "Basic "].iter().any(|scheme| key.len() > scheme.len() && key.starts_with(scheme)) {
-        failure(StatusCode::UNAUTHORIZED)
-    } else if !email.contains('@') {
-        failure(StatusCode::UNPROCESSABLE_ENTITY)
-    } else if still_queued(&case, calls.about(SERVICE, &email)) {
-        queued(&case, &email)
-    } else {
-        match StatusCode::from_u16(case.combined).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) {
-            StatusCode::OK | StatusCode::ACCEPTED => odd(&case, person_and_company(&case, &email)).await,
-            status => failure(status),
-        }
+    let (used, left) = calls.in_this_minute();
+    let mut response =
+        if !["Bearer ", "Basic "].iter().any(|scheme| key.len() > scheme.len() && key.starts_with(scheme)) {
+            failure(StatusCode::UNAUTHORIZED)
+        } else if used > LIMIT {
+            failure(StatusCode::TOO_MANY_REQUESTS)
+        } else if !email.contains('@') {
+            failure(StatusCode::UNPROCESSABLE_ENTITY)
+        } else if still_queued(&case, calls.about(SERVICE, &email)) {
+            if let (Some(url), Some(key)) = (asked.webhook_url, key.strip_prefix("Bearer ")) {
+                let wanted = Wanted { url, id: asked.webhook_id, email: email.clone(), key: key.to_owned() };
+                calls.want(wanted.clone());
+                if case.name.starts_with("hook") {
+                    webhook::follow(case, wanted, calls.clone());
+                }
+            }
+            queued(&case, &email)
+        } else {
+            match StatusCode::from_u16(case.combined).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) {
+                StatusCode::OK | StatusCode::ACCEPTED => odd(&case, person_and_company(&case, &email)).await,
+                status => limited(&case, failure(status)),
+            }
+        };
+    let (remaining, reset) = match case.name {
+        "last-one" => (0, 30),
+        "status-429" | "month-over" => (0, left),
+        _ => (LIMIT.saturating_sub(used), left),
     };
+    for (name, value) in [("limit", LIMIT as u64), ("remaining", remaining as u64), ("reset", webhook::now() + reset)] {
+        let name = HeaderName::try_from(format!("x-ratelimit-{name}")).expect("a header's name");
+        response.headers_mut().insert(name, value.into());
+    }
     calls.record(SERVICE, &email, response.status());
     response
 }
@@ -67,11 +95,7 @@ fn queued(case: &Case, email: &str) -> Response {
             partial["company"] = Value::Null;
             answer(StatusCode::ACCEPTED, &partial)
         }
-        _ => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::ACCEPTED;
-            response
-        }
+        _ => accepted(case, None),
     }
 }
 

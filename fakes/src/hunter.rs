@@ -1,13 +1,16 @@
 //! Hunter: `GET /v2/email-verifier` and `GET /v2/combined/find`, as documented at hunter.io/api-documentation/v2. The
 //! key comes in the header `X-API-KEY`, as a bearer token or in the query as `api_key`.
 //!
-//! Statuses and the envelope are the documented ones. The `id`s of most errors, and that `clearbit_format` leaves the
-//! `data` envelope out, are assumptions: Referris decides by the status alone and reads the answer with and without it.
+//! Statuses and the envelope are the documented ones; a verification that is not done is answered 202 with what is known
+//! by then. 403 means that the second's or minute's requests are used up and 429 that the month's are; no header of limits
+//! is documented, and none is sent but the `Retry-After` of the cases that say so. The `id`s of most errors, and that
+//! `clearbit_format` leaves the `data` envelope out, are assumptions: Referris decides by the status alone and reads the
+//! answer with and without it.
 
 use std::time::Duration;
 
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,12 +61,14 @@ pub(crate) async fn verifier(State(calls): State<Calls>, Query(asked): Query<Ask
         failure(StatusCode::UNAUTHORIZED)
     } else if email.is_empty() {
         failure(StatusCode::BAD_REQUEST)
-    } else if still_queued(&case, calls.about(SERVICE, &email)) {
-        answer(StatusCode::ACCEPTED, &json!({ "data": { "status": "unknown", "email": email } }))
+    } else if case.verifier == 202 && still_queued(&case, calls.about(SERVICE, &email)) {
+        let mut known = verified(&Case { name: "unknown", ..case }, &email);
+        known["data"]["score"] = Value::Null;
+        accepted(&case, Some(&known))
     } else {
         match StatusCode::from_u16(case.verifier).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) {
             StatusCode::OK | StatusCode::ACCEPTED => odd(&case, verified(&case, &email)).await,
-            status => failure(status),
+            status => limited(&case, failure(status)),
         }
     };
     calls.record(SERVICE, &email, response.status());
@@ -79,7 +84,7 @@ pub(crate) async fn combined(State(calls): State<Calls>, Query(asked): Query<Ask
     } else if email.is_empty() {
         failure(StatusCode::BAD_REQUEST)
     } else if still_queued(&case, calls.about(SERVICE, &email)) {
-        answer(StatusCode::ACCEPTED, &json!({ "data": null, "meta": { "email": email } }))
+        accepted(&case, Some(&json!({ "data": null, "meta": { "email": email } })))
     } else {
         match StatusCode::from_u16(case.combined).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) {
             StatusCode::OK | StatusCode::ACCEPTED => {
@@ -91,16 +96,41 @@ pub(crate) async fn combined(State(calls): State<Calls>, Query(asked): Query<Ask
                 };
                 odd(&case, body).await
             }
-            status => failure(status),
+            status => limited(&case, failure(status)),
         }
     };
     calls.record(SERVICE, &email, response.status());
     response
 }
 
-/// A queued look-up is ready at the third call.
+/// A queued look-up is ready at the third call, unless it is told by a webhook.
 pub(crate) fn still_queued(case: &Case, calls_before: usize) -> bool {
-    case.name == "queued-forever" || (case.name.starts_with("queued") && calls_before < 2)
+    match case.name {
+        "queued-forever" => true,
+        "hook-parts" => calls_before < 1,
+        name if name.starts_with("hook") => true,
+        name => name.starts_with("queued") && calls_before < 2,
+    }
+}
+
+/// 202, with or without a body.
+pub(crate) fn accepted(case: &Case, body: Option<&Value>) -> Response {
+    let mut response = match body {
+        Some(body) => answer(StatusCode::ACCEPTED, body),
+        None => StatusCode::ACCEPTED.into_response(),
+    };
+    if case.name == "queued-later" {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("120"));
+    }
+    response
+}
+
+/// A throttling service may not say for how long.
+pub(crate) fn limited(case: &Case, mut response: Response) -> Response {
+    if case.name == "month-over" {
+        response.headers_mut().remove(header::RETRY_AFTER);
+    }
+    response
 }
 
 /// The answers that come late, broken or too large.

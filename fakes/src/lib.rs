@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! http://ADDRESS/hunter     verification.base_url
-//! http://ADDRESS/clearbit   enrichment.base_url
+//! http://ADDRESS/clearbit   enrichment.base_url; where it is asked to, it calls back, signed with the key it was asked with
 //! http://ADDRESS/pwned      breached_passwords.url
 //! http://ADDRESS/           what was called how often, and the table
 //! ```
@@ -19,6 +19,7 @@ mod clearbit;
 mod hunter;
 pub mod pwned;
 pub mod smtp;
+pub mod webhook;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -33,24 +34,46 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::webhook::Wanted;
+
 /// One call that was answered.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Call {
-    /// `hunter.verifier`, `hunter.combined`, `clearbit.combined` or `pwned.range`.
+    /// `hunter.verifier`, `hunter.combined`, `clearbit.combined` or `pwned.range`; `clearbit.webhook` for a call of our own.
     pub service: &'static str,
     /// The address that was asked about, or the prefix of a hash.
     pub email: String,
-    /// The status it was answered with.
+    /// The status it was answered with; 599 where nobody answered a webhook.
     pub status: u16,
 }
 
-/// What was called so far.
+/// What was called so far, and where somebody wishes to be called.
 #[derive(Clone, Default)]
-pub(crate) struct Calls(Arc<Mutex<Vec<Call>>>);
+pub(crate) struct Calls {
+    answered: Arc<Mutex<Vec<Call>>>,
+    wanted: Arc<Mutex<Vec<Wanted>>>,
+    /// The minute that is being counted, and its requests.
+    minute: Arc<Mutex<(u64, usize)>>,
+}
 
 impl Calls {
     fn all(&self) -> Vec<Call> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn want(&self, wanted: Wanted) {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).push(wanted);
+    }
+
+    /// Counts one more request: how many there were in this minute, and how many seconds are left of it.
+    pub(crate) fn in_this_minute(&self) -> (usize, u64) {
+        let now = webhook::now();
+        let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
+        if minute.0 != now / 60 {
+            *minute = (now / 60, 0);
+        }
+        minute.1 += 1;
+        (minute.1, 60 - now % 60)
     }
 
     /// How often `service` was asked about `email`.
@@ -60,7 +83,7 @@ impl Calls {
 
     pub(crate) fn record(&self, service: &'static str, email: &str, status: StatusCode) {
         let call = Call { service, email: email.to_owned(), status: status.as_u16() };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 }
 
@@ -101,6 +124,11 @@ impl Handle {
     /// How often `service` (`hunter.verifier`, `hunter.combined`, `clearbit.combined`) was asked about `email`.
     pub fn calls_about(&self, service: &str, email: &str) -> usize {
         self.calls.about(service, email)
+    }
+
+    /// The webhooks that queued look-ups asked for, oldest first.
+    pub fn wanted_webhooks(&self) -> Vec<Wanted> {
+        self.calls.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until the server ends, which it does only when it fails.
@@ -203,6 +231,50 @@ mod tests {
         assert!(padded.lines().count() > 20 && padded.contains(":0"));
         assert_eq!(ask(&fakes, "/pwned/range/nonsense", "").await.0, 400);
         assert_eq!(fakes.calls_about("pwned.range", "ABCDE"), 2);
+    }
+
+    #[tokio::test]
+    async fn clearbit_says_in_each_answer_what_is_left_of_its_minute() {
+        let fakes = start_anywhere().await.unwrap();
+        let mut stream = tokio::net::TcpStream::connect(fakes.address).await.unwrap();
+        let request = "GET /clearbit/v2/combined/find?email=last-one@b.de HTTP/1.1\r\nHost: fakes\r\n\
+                       Authorization: Bearer k\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let header = |name: &str| {
+            let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap();
+            line.parse::<u64>().unwrap()
+        };
+        assert_eq!((header("x-ratelimit-limit"), header("x-ratelimit-remaining")), (600, 0));
+        assert!(header("x-ratelimit-reset").abs_diff(webhook::now() + 30) < 5);
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_a_webhook_is_called_and_its_body_is_signed() {
+        let fakes = start_anywhere().await.unwrap();
+        let us = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http%3A%2F%2F{}%2Fhook", us.local_addr().unwrap());
+        let path = format!("/clearbit/v2/combined/find?email=hook@b.de&webhook_id=x1&webhook_url={url}");
+        assert_eq!(ask(&fakes, &path, "Authorization: Bearer k\r\n").await.0, 202);
+        assert_eq!(fakes.wanted_webhooks()[0].id.as_deref(), Some("x1"));
+        let (mut stream, _) = us.accept().await.unwrap();
+        let mut call = vec![0; 8192];
+        let read = stream.read(&mut call).await.unwrap();
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        drop(stream);
+        let call = String::from_utf8(call[..read].to_vec()).unwrap();
+        let (head, body) = call.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&webhook::signature("k", body.as_bytes())), "{head}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            (&body["type"], &body["status"], &body["webhook_id"]),
+            (&json!("person_company"), &json!(200), &json!("x1"))
+        );
+        while fakes.calls_about("clearbit.webhook", "hook@b.de") == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert_eq!(fakes.calls().last().unwrap().status, 204);
     }
 
     #[tokio::test]

@@ -27,7 +27,8 @@ async fn main() -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "Start Referris with these variables (leave out what you do not want to try):\n")?;
     writeln!(out, "  export HUNTER_API_KEY=fake REFERRIS__VERIFICATION__BASE_URL={}", fakes.hunter())?;
-    writeln!(out, "  export CLEARBIT_API_KEY=fake REFERRIS__ENRICHMENT__BASE_URL={}", fakes.clearbit())?;
+    writeln!(out, "  export CLEARBIT_API_KEY=sk_fake_0123456789 REFERRIS__ENRICHMENT__BASE_URL={}", fakes.clearbit())?;
+    writeln!(out, "  export REFERRIS__ENRICHMENT__WEBHOOK_SECRET=sk_fake_0123456789   # take its webhooks")?;
     writeln!(out, "  export REFERRIS__BREACHED_PASSWORDS__URL={}", fakes.pwned())?;
     writeln!(out, "  export SMTP_URL={}", catcher.url())?;
     writeln!(out, "  export REFERRIS__VERIFICATION__INLINE=true   # ask during sign-up and refuse at once\n")?;

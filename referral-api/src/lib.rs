@@ -17,7 +17,6 @@ pub mod webhooks;
 use std::future::Future;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use shared::Platform;
 use shared::config::Config;
 use shared::http::{Listener, health, layers, no_store_by_default, private_etags};
@@ -74,13 +73,18 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
         .routes(routes!(webhooks::deliveries::test))
         .routes(routes!(webhooks::deliveries::list))
         .routes(routes!(webhooks::deliveries::replay_one))
-        .routes(routes!(webhooks::deliveries::replay))
-        .layer(ServiceBuilder::new().layer(no_store_by_default()).layer(private_etags()));
+        .routes(routes!(webhooks::deliveries::replay));
     if let Some(state) = state {
-        private = private.layer(from_fn_with_state(state.clone(), access::accompany));
+        // One layer of the router's: each takes a box, and a copy of all that is within, for every request. CORS is the
+        // outermost, so that what refuses can be read in a browser too.
+        private = private.layer(
+            ServiceBuilder::new()
+                .layer(cors::layer(config))
+                .layer(access::accompany(state))
+                .layer(no_store_by_default())
+                .layer(private_etags()),
+        );
     }
-    // Outermost, so that what refuses can be read in a browser too.
-    let private = private.layer(cors::layer(config));
     let mut all = private.routes(routes!(metadata::get));
     docs::describe_common_answers(all.get_openapi_mut());
     webhooks::described(all.get_openapi_mut());

@@ -38,6 +38,7 @@ struct Inner {
     nonces: Nonces,
     verified: Verified,
     budgets: Budgets,
+    lookups: Budgets,
 }
 
 /// Whose an address is, as of then.
@@ -59,6 +60,8 @@ impl AppState {
         let nonces = Nonces::new(&platform.master_key);
         let max = platform.config.limits.api_requests_per_minute;
         let budgets = Budgets::new(&platform, "api-requests", max, Duration::from_secs(60));
+        let max = platform.config.limits.lookups_per_minute;
+        let lookups = Budgets::new(&platform, "lookup", max, Duration::from_secs(60));
         let verified = Verified::default();
         Self(Arc::new(Inner {
             platform,
@@ -70,6 +73,7 @@ impl AppState {
             nonces,
             verified,
             budgets,
+            lookups,
         }))
     }
 
@@ -100,6 +104,11 @@ impl AppState {
     /// How many requests each caller has left.
     pub(crate) fn budgets(&self) -> &Budgets {
         &self.0.budgets
+    }
+
+    /// How many addresses each caller may still look up.
+    pub(crate) fn lookups(&self) -> &Budgets {
+        &self.0.lookups
     }
 
     /// Whose pairwise subject identifier is it?

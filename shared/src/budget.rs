@@ -12,6 +12,7 @@ use moka::sync;
 use crate::Platform;
 use crate::cache::{Cache, CacheKey};
 use crate::clock::Clock;
+use crate::limits::Limited;
 
 /// Callers who are counted at once. The least recently seen goes first, and starts anew.
 const CALLERS: u64 = 100_000;
@@ -105,6 +106,21 @@ impl Budgets {
             renewed_in: Duration::from_micros(u64::try_from(tally.end - now).unwrap_or_default()),
             is_overdrawn: tally.spent > inner.max,
         }
+    }
+}
+
+impl Budgets {
+    /// The same where nobody is told what is left.
+    ///
+    /// # Errors
+    /// When this request was one too many.
+    pub async fn check(&self, caller: &[u8]) -> Result<(), Limited> {
+        let budget = self.spend(caller).await;
+        if !budget.is_overdrawn {
+            return Ok(());
+        }
+        metrics::counter!("limited_total", "limit" => self.0.name).increment(1);
+        Err(Limited { retry_after: budget.renewed_in })
     }
 }
 

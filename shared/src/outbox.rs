@@ -200,6 +200,8 @@ impl Job {
         match self {
             // Whoever could not be told for a day has long had to look for itself.
             Self::BackchannelLogout { .. } => TimeDelta::days(1),
+            // Into the next month, where this month's questions are used up; how often they are tried is bounded apart.
+            Self::CheckEmail { .. } | Self::Enrich { .. } => TimeDelta::days(35),
             _ => LIFETIME,
         }
     }
@@ -220,16 +222,22 @@ pub struct Taken {
 
 /// Asks for `job` in the caller's transaction.
 pub async fn enqueue(tx: &mut Tx, platform: &Platform, job: &Job) -> Result<(), DbError> {
+    enqueue_after(tx, platform, job, TimeDelta::zero()).await
+}
+
+/// The same, to be done no sooner than in `wait`.
+pub async fn enqueue_after(tx: &mut Tx, platform: &Platform, job: &Job, wait: TimeDelta) -> Result<(), DbError> {
     let now = platform.clock.now();
     execute!(
         tx,
         "INSERT INTO outbox (id, kind, user_id, payload, created_at, next_attempt_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $5, $6)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
         platform.random.uuid_v7(&platform.clock),
         job.kind(),
         job.subject(),
         Json(job),
         now,
+        now + wait,
         now + job.lifetime()
     )?;
     Ok(())
@@ -321,6 +329,23 @@ pub async fn failed(tx: &mut Tx, id: Uuid, error: &str, next_attempt_at: DateTim
 /// The job was not tried: it is due again at `next_attempt_at`, and has not been tried once more.
 pub async fn postponed(tx: &mut Tx, id: Uuid, next_attempt_at: DateTime<Utc>) -> Result<(), DbError> {
     execute!(tx, "UPDATE outbox SET attempts = attempts - 1, next_attempt_at = $2 WHERE id = $1", id, next_attempt_at)?;
+    Ok(())
+}
+
+/// The same, for a reason that is worth noting. `reason` must hold no secrets.
+pub async fn postponed_because(
+    tx: &mut Tx,
+    id: Uuid,
+    reason: &str,
+    next_attempt_at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    execute!(
+        tx,
+        "UPDATE outbox SET attempts = attempts - 1, last_error = $2, next_attempt_at = $3 WHERE id = $1",
+        id,
+        reason,
+        next_attempt_at
+    )?;
     Ok(())
 }
 

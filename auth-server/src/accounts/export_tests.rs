@@ -98,3 +98,62 @@ async fn the_document_says_what_is_held_and_nothing_that_opens_anything() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_others_told_about_a_person_is_theirs_to_read_once_the_address_is_proved_and_goes_with_the_account() {
+    use crate::outside::{enrichment, hunter};
+
+    each_state(&[], |state| async move {
+        let platform = &state.platform;
+        let bob = person(&state, "bob@example.com").await;
+        let check = hunter::EmailCheck {
+            source: "hunter",
+            status: "webmail".into(),
+            score: Some(72),
+            answer: json!({"status": "webmail", "mx_records": true}),
+        };
+        let found = json!({"person": {"name": {"fullName": "Bob Lee"}}, "company": null});
+        let mut tx = platform.db.begin().await.unwrap();
+        hunter::store(&mut tx, platform, bob, &check).await.unwrap();
+        let enrichment = enrichment::Enrichment { source: "clearbit", found: Some(found.clone()) };
+        enrichment::store(&mut tx, platform, bob, &enrichment).await.unwrap();
+        tx.commit().await.unwrap();
+        let document = async || -> Value {
+            let user = user(&state, bob).await.unwrap();
+            let mut conn = platform.db.read().await.unwrap();
+            serde_json::from_str(&export(&mut conn, platform, &user).await.unwrap()).unwrap()
+        };
+        // Until then it may be about somebody else.
+        let before = document().await;
+        assert_eq!((&before["email_check"]["answer"], &before["enrichment"]), (&Value::Null, &Value::Null));
+        let mut tx = platform.db.begin().await.unwrap();
+        let now = platform.clock.now();
+        shared::execute!(&mut tx, "UPDATE users SET email_verified_at = $2 WHERE id = $1", bob, now).unwrap();
+        tx.commit().await.unwrap();
+        let after = document().await;
+        assert_eq!(after["email_check"]["answer"], check.answer);
+        assert_eq!(
+            (after["enrichment"]["source"].as_str(), &after["enrichment"]["answer"]),
+            (Some("clearbit"), &found)
+        );
+        assert_eq!(after["objections"]["lookups"], false);
+
+        let mut tx = platform.db.begin().await.unwrap();
+        crate::outside::forgotten::forget(&mut tx, platform, bob, "bob@example.com").await.unwrap();
+        tx.commit().await.unwrap();
+        let forgotten = document().await;
+        assert_eq!((&forgotten["email_check"], &forgotten["enrichment"]), (&Value::Null, &Value::Null));
+        assert_eq!(forgotten["objections"]["lookups"], true);
+
+        let mut tx = platform.db.begin().await.unwrap();
+        hunter::store(&mut tx, platform, bob, &check).await.unwrap();
+        enrichment::store(&mut tx, platform, bob, &enrichment).await.unwrap();
+        crate::accounts::delete(&mut tx, platform, bob, "own wish").await.unwrap();
+        tx.commit().await.unwrap();
+        let mut conn = platform.db.read().await.unwrap();
+        for sql in ["SELECT COUNT(*) FROM email_checks", "SELECT COUNT(*) FROM enrichments"] {
+            assert_eq!(crate::accounts::testing::count(&mut conn, sql).await, 0, "{sql}");
+        }
+    })
+    .await;
+}

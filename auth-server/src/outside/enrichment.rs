@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use shared::config::EnrichmentProvider;
 use shared::db::{DbError, Tx};
 use shared::ids::UserId;
+use shared::secret::PlainToken;
 use shared::{Platform, execute};
 use sqlx::types::Json;
 use tracing::error;
 use url::Url;
 
-use super::call::{Failure, Reply, Service, secret_header};
-use super::hunter;
+use super::allowance::{Allowance, Share};
+use super::call::{Failure, Manner, Reply, Service, secret_header};
+use super::{callbacks, hunter};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -33,12 +35,15 @@ pub struct Enrichment {
 /// A service that knows people by their address.
 #[async_trait]
 pub trait Enricher: Send + Sync {
-    /// Asks about `email_key` ([`shared::email::Email::key`]).
-    async fn find(&self, email_key: &str) -> Result<Enrichment, Failure>;
+    /// Asks about `email_key` ([`shared::email::Email::key`]). `webhook_id` is what a late answer would be known by.
+    async fn find(&self, email_key: &str, webhook_id: Option<&PlainToken>) -> Result<Enrichment, Failure>;
+
+    /// Does it call back when it has queued a look-up?
+    fn calls_back(&self) -> bool;
 }
 
-/// The provider that the configuration chooses; `None` when it is off or has no key.
-pub fn choose(platform: &Platform) -> Option<Arc<dyn Enricher>> {
+/// The provider that the configuration chooses, and what we may ask of it; `None` when it is off or has no key.
+pub(super) fn choose(platform: &Platform) -> Option<(Arc<dyn Enricher>, Allowance)> {
     let config = &platform.config;
     let clearbit = config.enrichment.api_key.as_ref();
     let hunter_key = config.verification.api_key.as_ref();
@@ -53,21 +58,30 @@ pub fn choose(platform: &Platform) -> Option<Arc<dyn Enricher>> {
                 error!("enrichment.api_key holds characters that no key has; Clearbit is not used");
                 return None;
             };
-            Some(Arc::new(Combined {
+            let allowance = Allowance::new(platform, "clearbit.enrichment", Share::at_clearbit(&config.enrichment));
+            let combined = Combined {
                 source: "clearbit",
-                service: Service::new(platform, "clearbit", TIMEOUT),
+                service: Service::new(platform, "clearbit", TIMEOUT, Manner::Clearbit, allowance.clone()),
                 url: format!("{}/v2/combined/find", config.enrichment.base_url),
                 parameters: &[],
                 key: (header::AUTHORIZATION, authorization),
-            }))
+                webhook: (config.enrichment.webhook_secret.as_ref())
+                    .map(|_| config.auth.public_url.join(callbacks::PATH)),
+            };
+            Some((Arc::new(combined), allowance))
         }
-        (EnrichmentProvider::Hunter | EnrichmentProvider::Auto, _, Some(key)) => Some(Arc::new(Combined {
-            source: "hunter",
-            service: Service::new(platform, "hunter-enrichment", TIMEOUT),
-            url: format!("{}/v2/combined/find", config.verification.base_url),
-            parameters: &[("clearbit_format", "true")],
-            key: (hunter::KEY_HEADER, hunter::header(key)?),
-        })),
+        (EnrichmentProvider::Hunter | EnrichmentProvider::Auto, _, Some(key)) => {
+            let allowance = Allowance::new(platform, "hunter.enrichment", Share::at_hunter(&config.enrichment));
+            let combined = Combined {
+                source: "hunter",
+                service: Service::new(platform, "hunter-enrichment", TIMEOUT, Manner::Hunter, allowance.clone()),
+                url: format!("{}/v2/combined/find", config.verification.base_url),
+                parameters: &[("clearbit_format", "true")],
+                key: (hunter::KEY_HEADER, hunter::header(key)?),
+                webhook: None,
+            };
+            Some((Arc::new(combined), allowance))
+        }
         (EnrichmentProvider::Clearbit, None, _) => without_key("clearbit"),
         (EnrichmentProvider::Hunter, _, None) => without_key("hunter"),
     }
@@ -80,13 +94,22 @@ struct Combined {
     url: String,
     parameters: &'static [(&'static str, &'static str)],
     key: (HeaderName, HeaderValue),
+    /// Where it may send what it has queued.
+    webhook: Option<String>,
 }
 
 #[async_trait]
 impl Enricher for Combined {
-    async fn find(&self, email_key: &str) -> Result<Enrichment, Failure> {
+    fn calls_back(&self) -> bool {
+        self.webhook.is_some()
+    }
+
+    async fn find(&self, email_key: &str, webhook_id: Option<&PlainToken>) -> Result<Enrichment, Failure> {
         let mut url = Url::parse(&self.url).map_err(|_| Failure::Refused("the base URL is no URL".into()))?;
         url.query_pairs_mut().append_pair("email", email_key).extend_pairs(self.parameters);
+        if let (Some(webhook), Some(id)) = (&self.webhook, webhook_id) {
+            url.query_pairs_mut().append_pair("webhook_url", webhook).append_pair("webhook_id", id.reveal());
+        }
         let found = match self.service.get(url, self.key.clone()).await? {
             Reply::NotFound => None,
             Reply::Found(answer) => read(answer)?,
@@ -96,9 +119,9 @@ impl Enricher for Combined {
 }
 
 /// Keeps `person` and `company` and nothing else, out of Hunter's envelope if there is one.
-fn read(mut answer: Value) -> Result<Option<Value>, Failure> {
+pub(super) fn read(mut answer: Value) -> Result<Option<Value>, Failure> {
     if answer.pointer("/error/type").and_then(Value::as_str) == Some("queued") {
-        return Err(Failure::NotYet);
+        return Err(Failure::NotYet { retry_after: None });
     }
     if let Some(data) = answer.get_mut("data").filter(|data| data.is_object()) {
         answer = data.take();
@@ -119,7 +142,8 @@ pub async fn store(tx: &mut Tx, platform: &Platform, user: UserId, enrichment: &
     execute!(
         tx,
         "INSERT INTO enrichments (user_id, source, status, answer, fetched_at) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (user_id) DO UPDATE SET source = $2, status = $3, answer = $4, fetched_at = $5",
+         ON CONFLICT (user_id) DO UPDATE SET source = $2, status = $3, answer = $4, fetched_at = $5, \
+         asked_at = NULL",
         user,
         enrichment.source,
         if enrichment.found.is_some() { "found" } else { "not_found" },
@@ -141,6 +165,6 @@ mod tests {
         assert_eq!(wrapped, Some(json!({ "person": null, "company": { "id": 2 } })));
         assert_eq!(read(json!({ "person": null, "company": null })), Ok(None));
         assert!(matches!(read(json!({ "hello": 1 })), Err(Failure::Unavailable(_))));
-        assert_eq!(read(json!({ "error": { "type": "queued" } })), Err(Failure::NotYet));
+        assert_eq!(read(json!({ "error": { "type": "queued" } })), Err(Failure::NotYet { retry_after: None }));
     }
 }

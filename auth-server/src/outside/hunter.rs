@@ -16,7 +16,8 @@ use sqlx::types::Json;
 use tracing::debug;
 use url::Url;
 
-use super::call::{Failure, Reply, Service, secret_header};
+use super::allowance::Allowance;
+use super::call::{Failure, Manner, Reply, Service, secret_header};
 use super::{Outside, forgotten};
 use crate::AppState;
 
@@ -71,15 +72,15 @@ pub struct Hunter {
 pub(super) const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 impl Hunter {
-    /// `None` when no key is configured.
-    pub fn new(platform: &Platform, patience: Patience) -> Option<Self> {
+    /// `None` when no key is configured. However patient, they ask out of one allowance.
+    pub(super) fn new(platform: &Platform, patience: Patience, allowance: &Allowance) -> Option<Self> {
         let settings = &platform.config.verification;
         let (name, timeout) = match patience {
             Patience::Background => ("hunter", BACKGROUND_TIMEOUT),
             Patience::Inline => ("hunter-inline", INLINE_TIMEOUT),
         };
         Some(Self {
-            service: Service::new(platform, name, timeout),
+            service: Service::new(platform, name, timeout, Manner::Hunter, allowance.clone()),
             base_url: settings.base_url.as_str().to_owned(),
             key: header(settings.api_key.as_ref()?)?,
         })
@@ -126,7 +127,7 @@ pub async fn store(tx: &mut Tx, platform: &Platform, user: UserId, check: &Email
         "INSERT INTO email_checks (user_id, source, status, score, flagged, answer, checked_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) \
          ON CONFLICT (user_id) DO UPDATE SET source = $2, status = $3, score = $4, flagged = $5, answer = $6, \
-         checked_at = $7",
+         checked_at = $7, asked_at = NULL",
         user,
         check.source,
         &check.status,
@@ -138,6 +139,7 @@ pub async fn store(tx: &mut Tx, platform: &Platform, user: UserId, check: &Email
     if check.is_flagged() {
         let details = json!({ "source": check.source, "status": check.status });
         shared::audit::record(tx, platform, "email_check.flagged", Some(user), None, details).await?;
+        shared::referrals::signals::email_verdict(tx, platform, user, &check.status).await?;
     }
     Ok(())
 }
@@ -181,7 +183,11 @@ impl Outside {
         match verifier.verify(&email.key).await {
             Ok(check) if check.status == "invalid" => EmailVerdict::Refuse(Reason::Invalid),
             Ok(check) if check.status == "disposable" => EmailVerdict::Refuse(Reason::Disposable),
-            Ok(_) => EmailVerdict::Accept,
+            Ok(check) => {
+                // The background check that follows need not pay for the same answer.
+                self.answered.insert(email.key.clone(), check).await;
+                EmailVerdict::Accept
+            }
             Err(Failure::Claimed) => {
                 // If there is no time left for this, the background check will be told the same.
                 let _ = self.remember_claim(&email.key).await;

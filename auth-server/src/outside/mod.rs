@@ -2,14 +2,17 @@
 //! wants of them it leaves in the outbox ([`shared::outbox`]), and the [`worker`] here does it after the commit. The
 //! exceptions are [`hunter::inline_email_check`] and [`breached`], which the operator must ask for.
 
+mod allowance;
 mod backchannel_logout;
 pub mod breached;
 mod call;
+pub mod callbacks;
 pub mod enrichment;
 pub mod forgotten;
 pub mod hunter;
 pub mod mail;
 mod places;
+mod refresh;
 pub mod unsubscribe;
 pub mod worker;
 
@@ -17,6 +20,7 @@ pub mod worker;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::Platform;
 use tokio::sync::{Notify, watch};
@@ -24,11 +28,15 @@ use tokio::task::JoinHandle;
 
 use crate::AppState;
 use crate::keys::KeyRing;
+use allowance::{Allowance, Share};
 use breached::Breached;
 use enrichment::Enricher;
-use hunter::{EmailVerifier, Hunter};
+use hunter::{EmailCheck, EmailVerifier, Hunter};
 use mail::{MailSettingsError, Mailer};
 use places::Places;
+
+/// For how long an inline answer is remembered, and how many at most.
+const ANSWERED: (Duration, u64) = (Duration::from_secs(600), 10_000);
 
 /// The services that the configuration names. Cheap to clone; clones share connections and circuit breakers.
 #[derive(Clone)]
@@ -40,6 +48,11 @@ pub struct Outside {
     /// nothing about the background.
     inline_verifier: Option<Arc<dyn EmailVerifier>>,
     enricher: Option<Arc<dyn Enricher>>,
+    /// What may be asked of the one and of the other.
+    verification: Allowance,
+    enrichment: Option<Allowance>,
+    /// What Hunter said inline a moment ago, by address.
+    answered: moka::future::Cache<String, EmailCheck>,
     breached: Option<Arc<Breached>>,
     /// What logout tokens are signed with.
     keys: Option<KeyRing>,
@@ -54,16 +67,25 @@ impl Outside {
     /// # Errors
     /// When `smtp.url` or `smtp.from` is not usable.
     pub fn new(platform: &Platform) -> Result<Self, MailSettingsError> {
-        let hunter = |patience| Hunter::new(platform, patience).map(|h| Arc::new(h) as Arc<dyn EmailVerifier>);
+        let verification =
+            Allowance::new(platform, "hunter.verifier", Share::of_verification(&platform.config.verification));
+        let hunter = |patience| {
+            Hunter::new(platform, patience, &verification).map(|hunter| Arc::new(hunter) as Arc<dyn EmailVerifier>)
+        };
+        let (enricher, enrichment) = enrichment::choose(platform).unzip();
+        let (remembered_for, most) = ANSWERED;
         Ok(Self {
             mailer: Arc::new(Mailer::new(&platform.config)?),
             verifier: hunter(hunter::Patience::Background),
             inline_verifier: hunter(hunter::Patience::Inline).filter(|_| platform.config.verification.inline),
-            enricher: enrichment::choose(platform),
+            enricher,
+            enrichment,
+            answered: moka::future::Cache::builder().max_capacity(most).time_to_live(remembered_for).build(),
             breached: Breached::new(platform).map(Arc::new),
             keys: None,
             wake: Arc::default(),
             places: Places::new(&platform.clock),
+            verification,
             platform: platform.clone(),
         })
     }
@@ -71,6 +93,15 @@ impl Outside {
     /// With the keys that logout tokens are signed with; until it has them, those jobs wait.
     pub fn with_keys(self, keys: &KeyRing) -> Self {
         Self { keys: Some(keys.clone()), ..self }
+    }
+
+    /// What may be asked for the jobs of `kind`; `None` where nothing bounds them.
+    fn allowance(&self, kind: &str) -> Option<&Allowance> {
+        match kind {
+            "email_check" => Some(&self.verification),
+            "enrichment" => self.enrichment.as_ref(),
+            _ => None,
+        }
     }
 
     /// Has somebody lost this password, as far as anybody can say? It takes 700 ms at most. Call it outside any transaction.

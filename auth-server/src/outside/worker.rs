@@ -15,14 +15,18 @@ use shared::db::DbError;
 use shared::ids::UserId;
 use shared::outbound::Backoff;
 use shared::outbox::{self, Job, Taken};
+use shared::secret::PlainToken;
 use shared::users::{self, User};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
+use super::allowance::Allowance;
 use super::call::{Failure, patience};
+use super::callbacks::Callback;
 use super::enrichment::Enrichment;
 use super::hunter::EmailCheck;
+use super::refresh::refreshing;
 use super::{Outside, enrichment, forgotten, hunter};
 
 /// How often a lane looks for due jobs.
@@ -41,6 +45,9 @@ const GRACE: Duration = Duration::from_secs(3);
 const BACKOFF: Backoff =
     Backoff { attempts: u32::MAX, first: Duration::from_secs(5), longest: Duration::from_secs(3600) };
 
+/// How often a look-up is tried, what had no room not counted: three days of it, once the waits are an hour.
+const TRIES_OF_LOOKUPS: i64 = 80;
+
 /// What came of a job.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -50,6 +57,10 @@ pub(super) enum Outcome {
     Later { reason: String, after: TimeDelta },
     /// Not tried: others are being called. It counts for nothing.
     Postponed { after: TimeDelta },
+    /// Nor does this: as much as the service lets us ask was asked.
+    NoRoom { reason: String, after: TimeDelta },
+    /// The service is still looking; where it calls back, by this it is known what about.
+    Queued { reason: String, after: TimeDelta, callback: Option<Callback> },
     /// Never.
     Hopeless { reason: String },
 }
@@ -58,8 +69,9 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) enum Finding {
     Nothing,
-    Check(UserId, EmailCheck),
-    Person(UserId, Enrichment),
+    /// About an account's address, which comes second.
+    Check(UserId, String, EmailCheck),
+    Person(UserId, String, Enrichment),
     /// The person wants to be left alone.
     Claim(UserId, String),
 }
@@ -72,11 +84,12 @@ pub async fn run(outside: Outside, stopped: watch::Receiver<bool>) {
         lane(&outside, "email_check", 4, stopped.clone()),
         lane(&outside, "enrichment", 4, stopped.clone()),
         lane(&outside, "backchannel_logout", 8, stopped.clone()),
+        refreshing(&outside, stopped.clone()),
         clearing(&outside, stopped),
     );
 }
 
-async fn is_stopped(stopped: &mut watch::Receiver<bool>) {
+pub(super) async fn is_stopped(stopped: &mut watch::Receiver<bool>) {
     // An error means that the sender is gone: nobody could stop this any more.
     let _ = stopped.wait_for(|stop| *stop).await;
 }
@@ -121,7 +134,8 @@ async fn lane(outside: &Outside, kind: &'static str, width: usize, mut stopped: 
 }
 
 async fn take(outside: &Outside, kind: &str, free: usize) -> Result<Vec<Taken>, DbError> {
-    if free == 0 {
+    // What would only be put back is not taken.
+    if free == 0 || outside.allowance(kind).is_some_and(Allowance::is_closed) {
         return Ok(vec![]);
     }
     let now = outside.platform.clock.now();
@@ -192,16 +206,23 @@ impl Outside {
         let (Some(verifier), Some(user)) = (&self.verifier, self.person(id).await?) else {
             return Ok(Outcome::Done(Finding::Nothing));
         };
-        let answer = verifier.verify(&user.email_key).await;
-        Ok(conclude(&user, answer, |check| Finding::Check(id, check)))
+        let answer = match self.answered.remove(&user.email_key).await {
+            Some(check) => Ok(check),
+            None => verifier.verify(&user.email_key).await,
+        };
+        let about = user.email_key.clone();
+        Ok(conclude(&user, answer, None, |check| Finding::Check(id, about, check)))
     }
 
     async fn enrich(&self, id: UserId) -> Result<Outcome, DbError> {
         let (Some(enricher), Some(user)) = (&self.enricher, self.person(id).await?) else {
             return Ok(Outcome::Done(Finding::Nothing));
         };
-        let answer = enricher.find(&user.email_key).await;
-        Ok(conclude(&user, answer, |person| Finding::Person(id, person)))
+        let webhook_id = enricher.calls_back().then(|| PlainToken::new(&self.platform.random));
+        let answer = enricher.find(&user.email_key, webhook_id.as_ref()).await;
+        let callback = webhook_id.map(|id| Callback::new(&self.platform, &id, &user.email_key));
+        let about = user.email_key.clone();
+        Ok(conclude(&user, answer, callback, |person| Finding::Person(id, about, person)))
     }
 
     /// Records what came of a job, in one transaction.
@@ -217,28 +238,65 @@ impl Outside {
                     Finding::Claim(user, email) => forgotten::forget(&mut tx, platform, user, &email).await?,
                     _ if !was_there => {}
                     Finding::Nothing => {}
-                    Finding::Check(user, check) => hunter::store(&mut tx, platform, user, &check).await?,
-                    Finding::Person(user, person) => enrichment::store(&mut tx, platform, user, &person).await?,
+                    Finding::Check(user, about, check) => {
+                        if is_still(&mut tx, user, &about).await? {
+                            hunter::store(&mut tx, platform, user, &check).await?;
+                        }
+                    }
+                    Finding::Person(user, about, person) => {
+                        if is_still(&mut tx, user, &about).await? {
+                            enrichment::store(&mut tx, platform, user, &person).await?;
+                        }
+                    }
                 }
             }
             Outcome::Later { reason, after } => {
-                let next = self.next_attempt(taken.attempts, after);
-                if next < taken.expires_at {
-                    debug!(id = %taken.id, attempts = taken.attempts, reason, "a job has to wait");
-                    outbox::failed(&mut tx, taken.id, &reason, next).await?;
-                } else {
-                    self.give_up(&mut tx, taken, &reason).await?;
+                self.wait_or_give_up(&mut tx, taken, &reason, after).await?;
+            }
+            Outcome::Queued { reason, after, callback } => {
+                if self.wait_or_give_up(&mut tx, taken, &reason, after).await?
+                    && let Some(callback) = callback
+                {
+                    callback.expect(&mut tx, platform, taken.id).await?;
                 }
             }
             Outcome::Postponed { after } => {
-                // Not all of them at once.
-                let spread = Backoff { first: after.to_std().unwrap_or_default(), ..BACKOFF };
-                let spread = TimeDelta::from_std(spread.wait(1, &platform.random)).unwrap_or_default();
-                outbox::postponed(&mut tx, taken.id, platform.clock.now() + after + spread).await?;
+                outbox::postponed(&mut tx, taken.id, self.spread(after)).await?;
+            }
+            Outcome::NoRoom { reason, after } => {
+                debug!(id = %taken.id, reason, "a job has to wait for room");
+                outbox::postponed_because(&mut tx, taken.id, &reason, self.spread(after)).await?;
             }
             Outcome::Hopeless { reason } => self.give_up(&mut tx, taken, &reason).await?,
         }
         tx.commit().await
+    }
+
+    /// Whether it waits.
+    async fn wait_or_give_up(
+        &self,
+        tx: &mut shared::db::Tx,
+        taken: &Taken,
+        reason: &str,
+        after: TimeDelta,
+    ) -> Result<bool, DbError> {
+        let next = self.next_attempt(taken.attempts, after);
+        let is_lookup = matches!(taken.job, Job::CheckEmail { .. } | Job::Enrich { .. });
+        let waits = next < taken.expires_at && !(is_lookup && taken.attempts >= TRIES_OF_LOOKUPS);
+        if waits {
+            debug!(id = %taken.id, attempts = taken.attempts, reason, "a job has to wait");
+            outbox::failed(tx, taken.id, reason, next).await?;
+        } else {
+            self.give_up(tx, taken, reason).await?;
+        }
+        Ok(waits)
+    }
+
+    /// Not before `after`, and not all of them at once.
+    fn spread(&self, after: TimeDelta) -> DateTime<Utc> {
+        let spread = Backoff { first: after.to_std().unwrap_or_default(), ..BACKOFF };
+        let spread = TimeDelta::from_std(spread.wait(1, &self.platform.random)).unwrap_or_default();
+        self.platform.clock.now() + after + spread
     }
 
     async fn give_up(&self, tx: &mut shared::db::Tx, taken: &Taken, reason: &str) -> Result<(), DbError> {
@@ -274,18 +332,30 @@ impl Outside {
     }
 }
 
-fn conclude<T>(user: &User, answer: Result<T, Failure>, found: impl FnOnce(T) -> Finding) -> Outcome {
-    match answer {
-        Ok(answer) => Outcome::Done(found(answer)),
-        Err(Failure::Claimed) => Outcome::Done(Finding::Claim(user.id, user.email_key.clone())),
-        Err(failure) => {
-            if let Failure::NotEntitled(status) = &failure {
-                error!(status, "an outside service does not accept the configured key or plan");
-            }
-            match patience(&failure) {
-                Some(after) => Outcome::Later { reason: failure.to_string(), after },
-                None => Outcome::Hopeless { reason: failure.to_string() },
-            }
-        }
+/// Is this the account's address still? An answer about another one is not about its owner.
+async fn is_still(tx: &mut shared::db::Tx, user: UserId, email_key: &str) -> Result<bool, DbError> {
+    Ok(users::by_id(tx, user).await?.is_some_and(|user| user.email_key == email_key))
+}
+
+fn conclude<T>(
+    user: &User,
+    answer: Result<T, Failure>,
+    callback: Option<Callback>,
+    found: impl FnOnce(T) -> Finding,
+) -> Outcome {
+    let failure = match answer {
+        Ok(answer) => return Outcome::Done(found(answer)),
+        Err(Failure::Claimed) => return Outcome::Done(Finding::Claim(user.id, user.email_key.clone())),
+        Err(failure) => failure,
+    };
+    if let Failure::NotEntitled(status) = &failure {
+        error!(status, "an outside service does not accept the configured key or plan");
+    }
+    let reason = failure.to_string();
+    match (&failure, patience(&failure)) {
+        (_, None) => Outcome::Hopeless { reason },
+        (Failure::NoRoom { .. } | Failure::Limited { .. }, Some(after)) => Outcome::NoRoom { reason, after },
+        (Failure::NotYet { .. }, Some(after)) => Outcome::Queued { reason, after, callback },
+        (_, Some(after)) => Outcome::Later { reason, after },
     }
 }

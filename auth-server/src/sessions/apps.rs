@@ -11,9 +11,10 @@ use sqlx::types::Json;
 
 use super::relying_parties;
 use crate::clients::{self, Client, SCOPES};
-use crate::protocol::grants::{GrantDetails, end_grant};
+use crate::protocol::grants::end_grant;
 
-/// Of somebody's grants, the newest that are read for what they allow. Each sign-in to an app makes one.
+/// Of somebody's grants, the newest that are read for what they allow and when they were used. Each sign-in to an app makes
+/// one.
 const NEWEST: i64 = 500;
 
 /// An app and what it may do.
@@ -63,19 +64,21 @@ pub async fn connected(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Res
         let app = known.entry(client).or_default();
         app.since = Some(app.since.map_or(since, |before| before.min(since)));
     }
+    // Each sign-in to an app makes a grant, and most allow the same: the database says what differs.
     let newest = fetch_all!(
         conn,
-        (ClientId, Json<GrantDetails>),
-        "SELECT client_id, details FROM grants WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 \
-         ORDER BY id DESC LIMIT $3",
+        (ClientId, Option<Json<Vec<String>>>, Option<Json<Vec<Value>>>),
+        "SELECT DISTINCT client_id, details -> 'scope', details -> 'authorization_details' FROM \
+         (SELECT client_id, details FROM grants WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 \
+          ORDER BY id DESC LIMIT $3) g",
         user,
         now,
         NEWEST
     )?;
-    for (client, Json(details)) in newest {
+    for (client, scope, details) in newest {
         let app = known.entry(client).or_default();
-        app.scope.extend(details.scope);
-        for detail in details.authorization_details {
+        app.scope.extend(scope.map(|Json(scope)| scope).unwrap_or_default());
+        for detail in details.map(|Json(details)| details).unwrap_or_default() {
             if !app.authorization_details.contains(&detail) {
                 app.authorization_details.push(detail);
             }
@@ -84,10 +87,12 @@ pub async fn connected(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Res
     let refreshed = fetch_all!(
         conn,
         (ClientId, DateTime<Utc>),
-        "SELECT g.client_id, MAX(r.created_at) FROM grants g JOIN refresh_tokens r ON r.grant_id = g.id \
-         WHERE g.user_id = $1 AND g.revoked_at IS NULL AND g.expires_at > $2 GROUP BY g.client_id",
+        "SELECT g.client_id, MAX(r.created_at) FROM \
+         (SELECT id, client_id FROM grants WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 \
+          ORDER BY id DESC LIMIT $3) g JOIN refresh_tokens r ON r.grant_id = g.id GROUP BY g.client_id",
         user,
-        now
+        now,
+        NEWEST
     )?;
     for (client, used_at) in refreshed {
         known.entry(client).or_default().used_at = Some(used_at);

@@ -17,6 +17,7 @@ mod visitor;
 
 mod accessible;
 mod account;
+mod api_quality;
 mod app_library;
 mod apps;
 mod browser;
@@ -28,6 +29,7 @@ mod expiry;
 mod factors;
 mod fallback;
 mod links;
+mod lookups;
 mod machines;
 mod mailbox;
 mod mutual_tls;

@@ -1,6 +1,7 @@
 //! Who calls: [`Caller`] (anyone with the scope) and [`Person`] (a person with the scope). Each check is a file of its
 //! own; [`authorize`] is the order they come in, and [`challenge`] what they answer.
 
+mod accompany;
 mod budget;
 mod challenge;
 mod details;
@@ -14,21 +15,17 @@ mod webhooks;
 
 use std::marker::PhantomData;
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts, Request, State};
-use axum::http::HeaderValue;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::Response;
-use shared::dpop::{DPOP, DPOP_NONCE};
 use shared::ids::UserId;
 use shared::problem::Problem;
 
 use crate::state::AppState;
-use budget::Spent;
 use challenge::{Refusal, answer};
 use presented::{Presented, presented};
 
+pub use accompany::accompany;
 pub use budget::{RATE_LIMIT, RATE_LIMIT_POLICY};
 pub use details::TYPE as DETAILS_TYPE;
 pub use programme::{About, Manager, Reader};
@@ -167,18 +164,4 @@ pub fn token_needed(state: &AppState) -> Problem {
 /// 401 as for a token that is not valid: its person is gone.
 pub fn account_gone(token: &AccessToken, state: &AppState) -> Problem {
     answer(Refusal::Invalid("the account is gone"), Some(token.scheme), state)
-}
-
-/// Says with whatever answer what belongs to the caller rather than to what was asked: what is left of their budget, and
-/// the current nonce for whoever shows a proof (RFC 9449 §8.2, §9), so that who takes it up is not sent back for it.
-pub async fn accompany(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let wants_nonce = request.headers().contains_key(DPOP) && state.platform().config.dpop.require_nonce;
-    let spent = Spent::default();
-    request.extensions_mut().insert(spent.clone());
-    let mut response = next.run(request).await;
-    spent.tell(response.headers_mut());
-    if wants_nonce && let Ok(nonce) = HeaderValue::try_from(state.nonces().issue(state.platform().clock.timestamp())) {
-        response.headers_mut().insert(DPOP_NONCE, nonce);
-    }
-    response
 }

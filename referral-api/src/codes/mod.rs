@@ -421,7 +421,9 @@ pub async fn lookup(
         .map_err(|reason| Problem::validation([FieldError::query("email", reason.to_string())]))?;
     // Whoever may look addresses up must not be able to try a list of them.
     let max = platform.config.limits.lookups_per_minute;
-    platform.limits.check("lookup", caller.token.counted_as().as_bytes(), max, MINUTE).await?;
+    if platform.config.limits.enabled {
+        state.lookups().check(caller.token.counted_as().as_bytes()).await?;
+    }
     // Where anybody may register clients, they are as many as one likes: so they count together where they come from.
     if caller.token.user.is_none() {
         let max = max.saturating_mul(CLIENTS_AT_AN_ADDRESS);
@@ -449,7 +451,7 @@ async fn discover(state: &AppState, email: &Email) -> Result<(Option<Arc<users::
     let user = state.person_at(&email.key).await?;
     let referrer = user.filter(|user| user.discoverable);
     // Nobody's id: it is looked for in the cache and in the database like anybody's without a code.
-    let nobody = UserId(state.platform().random.uuid_v4());
+    let nobody = UserId(state.platform().random.uuid_v7(&state.platform().clock));
     let row = state.codes().usable_of(referrer.as_ref().map_or(nobody, |user| user.id)).await?;
     Ok((referrer, row))
 }

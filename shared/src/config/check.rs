@@ -275,6 +275,7 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
         ("passwords.parallelism", u64::from(config.passwords.parallelism), 1),
         ("passwords.iterations", u64::from(config.passwords.iterations), 1),
         ("passwords.queue", u64::from(config.passwords.queue), 1),
+        ("enrichment.webhooks_per_minute", config.enrichment.webhooks_per_minute, 1),
     ] {
         if value < least {
             wrong(key, format!("{value} is too small; at least {least}"));
@@ -350,6 +351,7 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
     if config.attribution.window_days > 400 {
         wrong("attribution.window_days", "at most 400: browsers keep no cookie longer".into());
     }
+    lookups(config, &mut wrong);
     upstreams(config, &mut wrong);
     super::programme::check(&config.programme, &mut wrong);
     super::webhooks::check(&config.webhooks, &mut wrong);
@@ -358,6 +360,30 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
         wrong("passwords.min_length", "at least 8 (NIST SP 800-63B §3.1.1.2)".into());
     }
     mistakes
+}
+
+/// What is wrong with what Hunter and Clearbit may be asked.
+fn lookups(config: &Config, wrong: &mut impl FnMut(&str, String)) {
+    let (verification, enrichment) = (&config.verification, &config.enrichment);
+    for (key, day) in [
+        ("verification.month_starts_on", verification.month_starts_on),
+        ("enrichment.month_starts_on", enrichment.month_starts_on),
+    ] {
+        if !(1..=28).contains(&day) {
+            wrong(key, format!("{day} is no day that every month has; write 1 to 28"));
+        }
+    }
+    for (key, days) in
+        [("verification.refresh_days", verification.refresh_days), ("enrichment.refresh_days", enrichment.refresh_days)]
+    {
+        if days > 3650 {
+            wrong(key, "at most 3650; write 0 for never".into());
+        }
+    }
+    // With an empty secret anybody could sign.
+    if enrichment.webhook_secret.as_ref().is_some_and(|secret| secret.expose().len() < 16) {
+        wrong("enrichment.webhook_secret", "must have at least 16 characters: it is your secret API key".into());
+    }
 }
 
 /// What is wrong with the providers that people may sign in with.
@@ -495,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_written_as_browsers_send_them__rfc6454_6_2() {
+    fn origins_are_written_as_browsers_send_them() {
         let with = |list: &str| load_from(None, env(&[("REFERRIS__API__CORS_ORIGINS", list)]));
         let good = r#"["https://app.example.com", "http://localhost:3000", "*"]"#;
         assert_eq!(with(good).unwrap().api.cors_origins.len(), 3);
@@ -505,6 +531,20 @@ mod tests {
             let error = with(&format!("[{bad:?}]")).unwrap_err();
             assert_eq!(error.0[0].key, "api.cors_origins", "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn a_webhook_secret_that_anybody_could_guess_and_a_day_that_not_every_month_has_are_refused() {
+        let pairs = [
+            ("REFERRIS__ENRICHMENT__WEBHOOK_SECRET", ""),
+            ("REFERRIS__ENRICHMENT__MONTH_STARTS_ON", "29"),
+            ("REFERRIS__VERIFICATION__MONTH_STARTS_ON", "0"),
+            ("REFERRIS__VERIFICATION__REFRESH_DAYS", "9999"),
+        ];
+        let error = load_from(None, env(&pairs)).unwrap_err();
+        assert_eq!(error.0.len(), pairs.len(), "{error}");
+        let error = load_from(None, env(&[("REFERRIS__ENRICHMENT__WEBHOOK_SECRET", "s3cret")])).unwrap_err();
+        assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 
     #[test]

@@ -454,6 +454,18 @@ settings! {
         /// Ask during sign-up (at most 700 ms, and in doubt for the person) and refuse invalid and disposable
         /// addresses, instead of flagging the account afterwards.
         inline: bool = "false";
+        /// Questions a second, of all instances together; the default is what Hunter documents for its email verifier.
+        /// 0: no limit of ours. What Hunter itself says of its limits is heeded in any case.
+        per_second: u64 = "10";
+        /// Questions a minute, likewise.
+        per_minute: u64 = "300";
+        /// Questions that were answered a month, as many as your plan has. Who can't be asked about waits for the next
+        /// month, up to 35 days. 0: no limit of ours.
+        per_month: u64 = "0";
+        /// The day on which your plan's month begins, 1 to 28, in UTC.
+        month_starts_on: u64 = "1";
+        /// After how many days an address is asked about again, if its owner has proved it. 0: never.
+        refresh_days: u64 = "0";
     }
     /// Enrichment of new accounts, once their address is confirmed.
     enrichment: Enrichment {
@@ -463,6 +475,23 @@ settings! {
         api_key: Option<Secret> = "";
         /// Clearbit's address; another one for a stand-in. Hunter's is `verification.base_url`.
         base_url: PublicUrl = "\"https://person.clearbit.com\"";
+        /// Questions a second, of all instances together. 0: no limit of ours. Default: what the provider documents, 15 at
+        /// Hunter and none at Clearbit.
+        per_second: Option<u64> = "";
+        /// Questions a minute, likewise. Default: 500 at Hunter, 600 at Clearbit.
+        per_minute: Option<u64> = "";
+        /// Questions that were answered a month, as many as your plan has; as `verification.per_month`.
+        per_month: u64 = "0";
+        /// The day on which your plan's month begins, 1 to 28, in UTC.
+        month_starts_on: u64 = "1";
+        /// After how many days a person is looked up again. 0: never.
+        refresh_days: u64 = "0";
+        /// What Clearbit signs its webhooks with: your secret API key there. With it, a look-up that Clearbit queued is
+        /// answered at `{auth.public_url}/webhooks/clearbit` as soon as it is done, and need not be asked for again. At
+        /// least 16 characters. Default: there is no such address.
+        webhook_secret: Option<Secret> = "";
+        /// Webhooks a minute from one address.
+        webhooks_per_minute: u64 = "1200";
     }
 }
 

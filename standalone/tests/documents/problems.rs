@@ -100,11 +100,15 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// The calls of `Problem::new` and `Problem::conflict` whose name stands in the code as it is.
 fn problems_in(file: &str, text: &str) -> Vec<Made> {
     let mut made = vec![];
-    for (call, conflict) in [("Problem::new(", false), ("Self::new(StatusCode", false), ("Problem::conflict(", true)] {
+    for (call, conflict) in [("Problem::new(", false), ("Self::new(", false), ("Problem::conflict(", true)] {
         for (start, _) in text.match_indices(call) {
             let arguments = &text[start + call.find('(').unwrap_or_default()..];
             let end = arguments.find(';').unwrap_or(arguments.len());
             let arguments = &arguments[..end];
+            // Of other types than a problem nothing is wanted.
+            if call == "Self::new(" && !arguments[1..].trim_start().starts_with("StatusCode::") {
+                continue;
+            }
             let literals: Vec<&str> = arguments.split('"').skip(1).step_by(2).collect();
             // The name comes before the first literal that is no name: of a variable nothing is known here.
             let Some(slug) = literals.first().filter(|slug| is_a_name(slug)) else { continue };

@@ -11,6 +11,8 @@ use shared::{Platform, fetch_optional};
 use sqlx::types::Json;
 
 use super::*;
+use crate::AppState;
+use crate::accounts::testing::{each_state, person};
 use crate::outside::enrichment::Enrichment;
 use crate::outside::hunter::{EmailVerdict, Reason};
 use crate::outside::worker::{Finding, Outcome};
@@ -59,7 +61,9 @@ async fn hunter_flags_invalid_and_disposable_addresses_and_nobody_else_whatever_
             ("status-503", None, true),
             ("garbage", None, true),
             ("huge", None, false),
+            ("month-over", None, true),
         ] {
+            reset_allowances(&platform).await;
             let outside = outside(&platform);
             let user = account(&platform, &format!("{case}@example.com")).await;
             enqueue(&platform, Job::CheckEmail { user_id: user }).await;
@@ -128,7 +132,7 @@ async fn whom_a_service_must_not_tell_about_is_forgotten_and_never_asked_about_a
             let mut under_way = outbox::take(&platform.db, "enrichment", now, TimeDelta::seconds(60), 1).await.unwrap();
             work(&outside).await;
             assert_eq!(enrichment_of(&platform, user).await, None);
-            let late = Outcome::Done(Finding::Person(user, earlier));
+            let late = Outcome::Done(Finding::Person(user, email.clone(), earlier));
             outside.settle(&under_way.remove(0), late).await.unwrap();
 
             assert_eq!(check_of(&platform, user).await, None);
@@ -139,9 +143,14 @@ async fn whom_a_service_must_not_tell_about_is_forgotten_and_never_asked_about_a
             let asked = fakes.calls().iter().filter(|call| call.email == email).count();
             delete_account(&platform, user).await;
             let again = account(&platform, &email).await;
-            enqueue(&platform, Job::CheckEmail { user_id: again }).await;
-            enqueue(&platform, Job::Enrich { user_id: again }).await;
+            // The same mailbox, by another of its names.
+            let alias = account(&platform, "claimed+again@example.com").await;
+            for user_id in [again, alias] {
+                enqueue(&platform, Job::CheckEmail { user_id }).await;
+                enqueue(&platform, Job::Enrich { user_id }).await;
+            }
             work(&outside).await;
+            assert_eq!(fakes.calls_about("hunter.verifier", "claimed+again@example.com"), 0);
             let verdict = outside.inline_email_check(&Email::parse(&email).unwrap()).await;
             assert_eq!(verdict, EmailVerdict::Accept);
             assert_eq!(fakes.calls().iter().filter(|call| call.email == email).count(), asked);
@@ -169,7 +178,10 @@ async fn enrichment_cases(platform: Platform, source: &'static str) {
         ("status-503", None, true),
         ("garbage", None, true),
         ("huge", None, false),
+        ("last-one", Some("found"), false),
+        ("month-over", None, true),
     ] {
+        reset_allowances(&platform).await;
         let outside = outside(&platform);
         let user = account(&platform, &format!("{case}@example.com")).await;
         enqueue(&platform, Job::Enrich { user_id: user }).await;
@@ -188,6 +200,7 @@ async fn enrichment_cases(platform: Platform, source: &'static str) {
         delete_account(&platform, user).await;
         assert_eq!(enrichment_of(&platform, user).await, None, "it goes with the account");
     }
+    reset_allowances(&platform).await;
     // Still looking, in each of the three shapes: the third answer is it.
     for case in ["queued", "queued-error", "queued-partial"] {
         let outside = outside(&platform);
@@ -261,6 +274,7 @@ async fn inline_only_invalid_and_disposable_addresses_are_refused_and_failures_c
             ("garbage", EmailVerdict::Accept),
             ("huge", EmailVerdict::Accept),
         ] {
+            reset_allowances(&platform).await;
             let email = Email::parse(&format!("{case}@example.com")).unwrap();
             assert_eq!(outside(&platform).inline_email_check(&email).await, verdict, "{case}");
         }
@@ -300,6 +314,125 @@ async fn without_inline_the_verifier_is_not_asked_during_sign_up() {
             let email = Email::parse("disposable@example.com").unwrap();
             assert_eq!(outside(&platform).inline_email_check(&email).await, EmailVerdict::Accept);
             assert!(fakes.calls().is_empty());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_still_looked_for_is_asked_about_again_when_the_service_says_and_not_for_ever() {
+    let fakes = fakes::start_anywhere().await.unwrap();
+    let settings = [
+        ("VERIFICATION__API_KEY", "fake"),
+        ("VERIFICATION__BASE_URL", &fakes.hunter()),
+        ("ENRICHMENT__API_KEY", "fake"),
+        ("ENRICHMENT__BASE_URL", &fakes.clearbit()),
+    ];
+    each_store_with(&settings, |platform| async move {
+        let outside = outside(&platform);
+        let later = account(&platform, &format!("queued-later+{}@example.com", platform.db.is_embedded())).await;
+        enqueue(&platform, Job::CheckEmail { user_id: later }).await;
+        enqueue(&platform, Job::Enrich { user_id: later }).await;
+        work(&outside).await;
+        let queue = waiting(&platform).await;
+        let soonest = platform.clock.now() + TimeDelta::seconds(115);
+        assert!(queue.len() == 2 && queue.iter().all(|job| job.next_attempt_at > soonest), "{queue:?}");
+        platform.clock.advance(Duration::from_secs(240));
+        work(&outside).await;
+        platform.clock.advance(Duration::from_secs(240));
+        work(&outside).await;
+        assert!(check_of(&platform, later).await.is_some() && enrichment_of(&platform, later).await.is_some());
+
+        let never = account(&platform, "queued-forever@example.com").await;
+        enqueue(&platform, Job::Enrich { user_id: never }).await;
+        let mut tries = 0;
+        while !waiting(&platform).await.is_empty() {
+            work(&outside).await;
+            platform.clock.advance(Duration::from_secs(3600));
+            tries += 1;
+            assert!(tries <= 100, "for ever");
+        }
+        assert_eq!(tries, 80);
+        let given_up = audited(&platform, "outbox.given_up").await;
+        assert_eq!(given_up[0]["reason"], "the look-up is still queued", "{given_up:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_about_an_address_that_is_no_longer_the_accounts_is_not_kept() {
+    each_store_with(&[], |platform| async move {
+        let outside = outside(&platform);
+        let user = account(&platform, "ann@example.com").await;
+        enqueue(&platform, Job::Enrich { user_id: user }).await;
+        let now = platform.clock.now();
+        let mut taken = outbox::take(&platform.db, "enrichment", now, TimeDelta::seconds(60), 1).await.unwrap();
+        let person = Enrichment { source: "clearbit", found: None };
+        let late = Outcome::Done(Finding::Person(user, "former@example.com".into(), person));
+        outside.settle(&taken.remove(0), late).await.unwrap();
+        assert_eq!(enrichment_of(&platform, user).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sign_up_never_fails_with_hunter_and_the_background_check_follows_where_the_inline_one_had_no_answer() {
+    let fakes = std::sync::Arc::new(fakes::start_anywhere().await.unwrap());
+    let settings = [
+        ("VERIFICATION__API_KEY", "fake"),
+        ("VERIFICATION__BASE_URL", &fakes.hunter()),
+        ("VERIFICATION__INLINE", "true"),
+        ("ENRICHMENT__PROVIDER", "off"),
+    ];
+    each_state(&settings, |state| {
+        let fakes = fakes.clone();
+        async move {
+            let platform = &state.platform;
+            let tag = platform.db.is_embedded();
+            let asked = |email: &str| fakes.calls_about("hunter.verifier", email);
+            for case in ["smtp-failed", "status-403", "status-429", "status-500", "status-503", "garbage", "slow"] {
+                reset_allowances(platform).await;
+                // A breaker of its own for each.
+                let state = AppState::new(platform.clone()).await.unwrap();
+                let email = format!("{case}+{tag}@example.com");
+                let started = tokio::time::Instant::now();
+                let user = person(&state, &email).await;
+                assert!(started.elapsed() < Duration::from_millis(2000), "{case}: {:?}", started.elapsed());
+                assert_eq!(
+                    asked(&email),
+                    usize::from(case != "slow"),
+                    "{case} was asked about, and the slow one still is"
+                );
+                let queue = waiting(platform).await;
+                assert!(queue.iter().any(|job| job.kind == "email_check" && job.attempts == 0), "{case}: {queue:?}");
+                delete_account(platform, user).await;
+            }
+
+            reset_allowances(platform).await;
+            let state = AppState::new(platform.clone()).await.unwrap();
+            let email = format!("queued+{tag}@example.com");
+            let queued = person(&state, &email).await;
+            for _ in 0..2 {
+                work(&state.outside).await;
+                platform.clock.advance(Duration::from_secs(60));
+            }
+            assert_eq!((check_of(platform, queued).await, asked(&email)), (Some(("valid".into(), false)), 3));
+
+            // What was answered inline is not asked and paid for again.
+            let email = format!("webmail+{tag}@example.com");
+            let answered = person(&state, &email).await;
+            work(&state.outside).await;
+            assert_eq!((check_of(platform, answered).await, asked(&email)), (Some(("webmail".into(), false)), 1));
+
+            // The breaker is open: nobody is asked inline, and the background check has a breaker of its own.
+            for _ in 0..5 {
+                state.outside.inline_email_check(&Email::parse("status-500@example.com").unwrap()).await;
+            }
+            let email = format!("accept_all+{tag}@example.com");
+            let unasked = person(&state, &email).await;
+            assert_eq!(asked(&email), 0);
+            work(&state.outside).await;
+            assert_eq!((check_of(platform, unasked).await, asked(&email)), (Some(("accept_all".into(), false)), 1));
         }
     })
     .await;

@@ -1,15 +1,23 @@
 //! Stories of the outside services, on both stores, against the stand-ins.
 
+mod allowance;
 mod invitations;
 mod lookups;
 mod mails;
+mod refresh;
 mod running;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::sync::Arc;
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use shared::cache::Cache;
+use shared::clock::Clock;
 use shared::db::DbError;
 use shared::email::Email;
 use shared::ids::UserId;
 use shared::outbox::{self, Job};
+use shared::random::Random;
+use shared::testing::{Scratch, Store};
 use shared::users::{self, NewUser};
 use shared::{Platform, execute, fetch_all};
 
@@ -55,6 +63,59 @@ async fn work(outside: &Outside) {
             outside.work(job).await;
         }
     }
+}
+
+/// Two instances of the server on one store, on a clock that stands still, and what they ask.
+struct Two {
+    fakes: Arc<fakes::Handle>,
+    /// Which both tell the time by.
+    clock: Clock,
+    first: Outside,
+    second: Outside,
+}
+
+/// Runs `test` on each store. Hunter and Clearbit have keys there, and each store has stand-ins of its own.
+async fn two_instances<F: Future<Output = ()>>(settings: &[(&str, &str)], test: impl Fn(Two) -> F) {
+    for store in [Store::Embedded, Store::Server] {
+        let Some(scratch) = Scratch::new(store).await else { continue };
+        // Held here too: a test that asks it nothing would let go of it at once.
+        let fakes = Arc::new(fakes::start_anywhere().await.unwrap());
+        let (hunter, clearbit) = (fakes.hunter(), fakes.clearbit());
+        let mut all = vec![
+            ("VERIFICATION__API_KEY", "fake"),
+            ("VERIFICATION__BASE_URL", hunter.as_str()),
+            ("ENRICHMENT__API_KEY", "fake"),
+            ("ENRICHMENT__BASE_URL", clearbit.as_str()),
+        ];
+        all.extend(settings);
+        let clock = Clock::fixed(Clock::system().now().duration_trunc(TimeDelta::hours(1)).unwrap());
+        let open = async || {
+            let opened = Platform::open_with(scratch.config(&all), clock.clone(), Random::system()).await;
+            opened.expect("the platform opens")
+        };
+        let (first, mut second) = (open().await, open().await);
+        // As if this one had no Redis.
+        second.cache = Cache::disabled(clock.clone());
+        let (a, b) = (first.db.clone(), second.db.clone());
+        test(Two { fakes: fakes.clone(), clock, first: outside(&first), second: outside(&second) }).await;
+        a.close().await;
+        b.close().await;
+    }
+}
+
+/// What a service wished is over.
+async fn reset_allowances(platform: &Platform) {
+    let mut tx = platform.db.begin().await.unwrap();
+    execute!(&mut tx, "DELETE FROM lookup_allowances").unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Its owner follows the mailed link.
+async fn prove(platform: &Platform, id: UserId) {
+    let mut tx = platform.db.begin().await.unwrap();
+    let now = platform.clock.now();
+    execute!(&mut tx, "UPDATE users SET email_verified_at = $2 WHERE id = $1", id, now).unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// A job that waits.

@@ -64,7 +64,7 @@ async fn an_outage_keeps_jobs_waiting_and_costs_nobody_their_sign_up() {
         }
 
         // Its time is over: it is given up, and that is on record.
-        platform.clock.advance(Duration::from_secs(3 * 86_400));
+        platform.clock.advance(Duration::from_secs(35 * 86_400));
         work(&outside).await;
         outside.clear().await.unwrap();
         assert!(waiting(&platform).await.is_empty());
@@ -162,7 +162,7 @@ async fn a_job_of_a_deleted_account_ends_quietly() {
         let mut taken = outbox::take(&platform.db, "enrichment", now, TimeDelta::seconds(60), 1).await.unwrap();
         delete_account(&platform, user).await;
         let person = super::super::enrichment::Enrichment { source: "clearbit", found: None };
-        let late = worker::Outcome::Done(worker::Finding::Person(user, person));
+        let late = worker::Outcome::Done(worker::Finding::Person(user, "ann@example.com".into(), person));
         outside.settle(&taken.remove(0), late).await.unwrap();
         assert!(waiting(&platform).await.is_empty());
     })

@@ -17,7 +17,7 @@ use super::{person, registered};
 use crate::world::{PASSWORD, World};
 
 /// How long a script may take on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs `story`, a file of `e2e/clients/`, against `world`; fails with what it printed unless it comes to its end.
 pub async fn plays(world: World, toolchain: fn(&Path) -> Result<Toolchain>, story: &[&str]) {
