@@ -701,3 +701,64 @@ async fn a_browser_that_is_new_to_an_account_is_noticed_once() {
     })
     .await;
 }
+
+/// The link that led somebody here is not lost on the way over another provider.
+#[tokio::test]
+async fn the_referral_link_that_was_followed_counts_for_who_comes_by_a_provider() {
+    const SOURCES: &str = "SELECT COUNT(*) FROM referrals WHERE source = 'last_touch'";
+    const TRACES: &str =
+        "SELECT COUNT(*) FROM signup_traces WHERE address_hash IS NOT NULL AND device_hash IS NOT NULL";
+    each(&[], |state, fake| async move {
+        let bob = person(&state, "bob@example.com").await;
+        let code = code_of(&state.platform, bob, None).await;
+        let mut browser = Browser::new(&state);
+        browser.get(&format!("/signup?ref={}", code.code)).await;
+        let onward = comes_back(&mut browser, &fake).await.location().to_owned();
+        let page = browser.get(&onward).await;
+        assert!(page.body.contains(&format!("name=\"touch\" value=\"{}\"", code.code)), "{}", page.body);
+        let (csrf, attempt, touch) = (page.hidden("csrf"), page.hidden("attempt"), page.hidden("touch"));
+        let form = [("csrf", &*csrf), ("attempt", &attempt), ("touch", &touch), ("referral_code", &touch)];
+        let done = browser.post("/login/continue", &form).await;
+        assert_eq!((done.status, done.location()), (StatusCode::SEE_OTHER, "/"), "{}", done.body);
+        assert_eq!((rows(&state, SOURCES).await, rows(&state, TRACES).await), (1, 1));
+    })
+    .await;
+    // And where the address is to be proved first, not on that way either.
+    each_with("", &[("ACCOUNTS__EMAIL_VERIFICATION", "required")], |state, fake| async move {
+        let mut tx = state.platform.db.begin().await.unwrap();
+        let bob = users::NewUser {
+            id: shared::ids::UserId::new(&state.platform.random, &state.platform.clock),
+            email: shared::email::Email::parse("bob@example.com").unwrap(),
+            email_verified_at: Some(state.platform.clock.now()),
+            given_name: None,
+            family_name: None,
+            locale: None,
+        };
+        users::insert(&mut tx, &bob, state.platform.clock.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        let code = code_of(&state.platform, bob.id, None).await;
+        let mut browser = Browser::new(&state);
+        browser.get(&format!("/r/{}", code.code)).await;
+        let onward = comes_back(&mut browser, &fake).await.location().to_owned();
+        let page = browser.get(&onward).await;
+        let (csrf, attempt, touch) = (page.hidden("csrf"), page.hidden("attempt"), page.hidden("touch"));
+        let email = "ann@example.com";
+        let form =
+            [("csrf", &*csrf), ("attempt", &attempt), ("touch", &touch), ("referral_code", &touch), ("email", email)];
+        let asked = browser.post("/login/continue", &form).await;
+        assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.body);
+        let (_, code) = proof_mail(&state).await;
+        let page = browser.get(asked.location()).await;
+        let (csrf, attempt) = (page.hidden("csrf"), page.hidden("attempt"));
+        let form = [("csrf", &*csrf), ("attempt", &attempt), ("code", &code)];
+        let done = browser.post("/login/continue/code", &form).await;
+        assert_eq!((done.status, done.location()), (StatusCode::SEE_OTHER, "/"), "{}", done.body);
+        assert_eq!((rows(&state, SOURCES).await, rows(&state, TRACES).await), (1, 1));
+        assert!(
+            !done.headers.get_all("set-cookie").iter().all(|c| !c.to_str().unwrap().contains("-ref=;")),
+            "{:?}",
+            done.headers
+        );
+    })
+    .await;
+}

@@ -29,7 +29,7 @@ use crate::state::AppState;
     security(("oauth2" = ["referral-codes:write"]), ("token" = [])),
     params(
         ("code" = String, Path, description = "The code that ends, in upper or lower case", example = "7K2M9QXD"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
     ),
     request_body = NewCode,
     responses(

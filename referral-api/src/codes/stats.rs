@@ -20,7 +20,7 @@ const MAX_DAYS: u32 = 366;
 #[into_params(parameter_in = Query)]
 pub struct StatsQuery {
     /// Of how many days `by_day` tells, today included, 1 to 366. Default: 30.
-    #[param(minimum = 1, maximum = 366, default = 30)]
+    #[param(minimum = 1, maximum = 366, default = 30, example = 30)]
     days: Option<u32>,
 }
 

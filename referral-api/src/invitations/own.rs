@@ -22,10 +22,12 @@ use crate::state::AppState;
 /// An invitation that one had mailed. Whether the person then signed up, their referral tells.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Invitation {
+    /// How it is asked about and withdrawn.
     id: InvitationId,
     /// Where to, masked: the address itself is not kept.
     #[schema(example = "f•••@e•••.org")]
     email: String,
+    /// What became of it.
     status: InvitationStatus,
     /// When it was asked for.
     created_at: DateTime<Utc>,
@@ -49,9 +51,10 @@ pub struct ListQuery {
     #[param(example = "friend@example.org")]
     email: Option<String>,
     /// How many items to show, 1 to 100. Default: 20.
-    #[param(minimum = 1, maximum = 100, default = 20)]
+    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
     cursor: Option<String>,
 }
 
@@ -117,7 +120,7 @@ pub async fn get(
     security(("oauth2" = ["referral-codes:read"]), ("token" = [])),
     params(
         ("id" = String, Path, description = "The invitation's id", example = "0198c0de-7a2b-7000-8000-000000000001"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
     ),
     responses(
         (status = 204, description = "Withdrawn"),

@@ -34,15 +34,15 @@ kinds! {
         "The body is not JSON, a header holds what it may not, or there are two access tokens.",
         "Correct the program that sends it; `detail` says where. The same request again is refused again.",
         Some("not JSON: expected value at line 1 column 1");
+    "insufficient-user-authentication", 401, "The sign-in behind the access token is not enough",
+        "The person signed in too long ago, or not strongly enough, for what is asked (RFC 9470).",
+        "Send the person through sign-in again with the `max_age` or `acr_values` of the `WWW-Authenticate` header.",
+        Some("a more recent or stronger sign-in is needed");
     "unauthorized", 401, "Valid credentials are needed",
         "There is no access token, or one that is not valid: expired, revoked, for another service, or bound to a key \
          that was not shown. `WWW-Authenticate` says which (RFC 6750, RFC 9449).",
         "Get a new access token from the authorization server and try again, once.",
         Some("the access token has expired");
-    "insufficient-user-authentication", 401, "The sign-in behind the access token is not enough",
-        "The person signed in too long ago, or not strongly enough, for what is asked (RFC 9470).",
-        "Send the person through sign-in again with the `max_age` or `acr_values` of the `WWW-Authenticate` header.",
-        Some("a more recent or stronger sign-in is needed");
     "email-unverified", 403, "The email address is not confirmed",
         "The caller has not confirmed their own email address, and what was asked sends mail to others.",
         "Have the person open the link that was mailed to them.",
@@ -79,6 +79,14 @@ kinds! {
         "Somebody has, or had, the referral code that was asked for. Codes that look alike are one.",
         "Choose another, or leave `code` out and have one drawn.",
         Some("somebody has or had this code");
+    "email-taken", 409, "This collides with what is there already",
+        "There is an account with this email address already.",
+        "Have the person sign in.",
+        Some("this address has an account already; sign in");
+    "invitation-not-waiting", 409, "This collides with what is there already",
+        "The invitation was sent, has failed, or was withdrawn before.",
+        "Nothing more can be done about it. Get it to see which.",
+        Some("it was sent, failed or was withdrawn before");
     "referral-held", 409, "The request conflicts with the present state",
         "The referral qualified, and its hold is not over; `detail` says when it is.",
         "Wait: it is rewarded by itself then. Or reward it now, with `despite_hold`.",
@@ -91,10 +99,6 @@ kinds! {
         "Something speaks against the referral, and nobody has looked at it.",
         "Look at its signals, and clear or reject it.",
         Some("something speaks against it: it waits for somebody to look at that");
-    "email-taken", 409, "This collides with what is there already",
-        "There is an account with this email address already.",
-        "Have the person sign in.",
-        Some("this address has an account already; sign in");
     "payload-too-large", 413, "The request body is too large",
         "The body is larger than any that makes sense here.",
         "Send less.",

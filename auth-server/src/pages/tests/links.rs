@@ -318,7 +318,8 @@ async fn where_addresses_are_proved_first_the_link_and_the_browser_are_kept_unti
         let traces = fetch_all!(
             &mut conn,
             (Option<Vec<u8>>, Option<Vec<u8>>),
-            "SELECT address_hash, device_hash FROM signup_traces"
+            "SELECT t.address_hash, t.device_hash FROM signup_traces t JOIN users u ON u.id = t.user_id \
+             WHERE u.email_key <> 'bob@example.com'"
         )
         .unwrap();
         assert_eq!(traces.len(), 2);
