@@ -16,10 +16,13 @@ fn object(required: &[&str], kinds: impl IntoIterator<Item = Map<String, Value>>
     schema
 }
 
-/// A member may be null, which is as if it was not there (RFC 7591 §2, RFC 7592 §2.2).
+/// A member may be null, and a URL empty, which is as if it was not there (RFC 7591 §2, RFC 7592 §2.2).
 fn nullable(members: Map<String, Value>) -> Map<String, Value> {
     let nullable = members.into_iter().map(|(name, mut kind)| {
         kind["type"] = json!([kind["type"].take(), "null"]);
+        if kind.as_object_mut().is_some_and(|kind| kind.remove("format").is_some()) {
+            kind["description"] = "A URL; null or empty for none".into();
+        }
         (name, kind)
     });
     nullable.collect()
