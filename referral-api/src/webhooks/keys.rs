@@ -193,7 +193,7 @@ mod tests {
 
     /// The vector of the reference implementations; its `v1a` signature stands in the specification.
     #[test]
-    fn signatures_are_those_of_the_reference_vector__standard_webhooks_signature_scheme() {
+    fn signatures_are_those_of_the_reference_vector() {
         let secret = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let pair = STANDARD
             .decode("6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==")
