@@ -126,7 +126,7 @@ fn key_pair(seed: &[u8]) -> Option<Ed25519KeyPair> {
 }
 
 enum Key {
-    V1(hmac::Key),
+    V1(Box<hmac::Key>),
     V1a(Ed25519KeyPair),
 }
 
@@ -165,7 +165,7 @@ impl SigningKeys {
     fn key(scheme: &str, material: &[u8]) -> Option<Key> {
         match scheme {
             "v1a" => key_pair(material).map(Key::V1a),
-            _ => Some(Key::V1(hmac::Key::new(hmac::HMAC_SHA256, material))),
+            _ => Some(Key::V1(Box::new(hmac::Key::new(hmac::HMAC_SHA256, material)))),
         }
     }
 
