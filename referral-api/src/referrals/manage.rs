@@ -478,11 +478,10 @@ fn check(step: &Step, what: What) -> Result<(), Problem> {
 }
 
 fn refused(why: NoChange) -> Problem {
-    let slug = match why {
-        NoChange::Unknown => return Problem::not_found(),
-        NoChange::NotFrom { .. } | NoChange::NotUnderReview => "referral-status",
-        NoChange::UnderReview => "referral-under-review",
-        NoChange::Held(_) => "referral-held",
-    };
-    Problem::conflict(slug, why.to_string())
+    match why {
+        NoChange::Unknown => Problem::not_found(),
+        NoChange::NotFrom { .. } | NoChange::NotUnderReview => Problem::conflict("referral-status", why.to_string()),
+        NoChange::UnderReview => Problem::conflict("referral-under-review", why.to_string()),
+        NoChange::Held(_) => Problem::conflict("referral-held", why.to_string()),
+    }
 }

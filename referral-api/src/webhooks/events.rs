@@ -250,3 +250,29 @@ fn example(kind: &str) -> Value {
     };
     json!({ "type": kind, "timestamp": AT, "data": data })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_event_is_described_with_an_example_of_its_shape() {
+        let config = shared::config::load_from(None, []).unwrap();
+        let document = serde_json::to_value(crate::openapi(&config)).unwrap();
+        let webhooks = document["webhooks"].as_object().unwrap();
+        assert_eq!(webhooks.len(), KINDS.len() + 1, "and the test");
+        let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
+        for (kind, item) in webhooks {
+            let body = &item["post"]["requestBody"]["content"]["application/json"];
+            let name = body["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+            let schemas = &document["components"]["schemas"];
+            let example = &body["example"];
+            assert_eq!(example["type"], kind.as_str());
+            assert_eq!(members(example), members(&schemas[name]["properties"]), "{kind}");
+            let data = &schemas[format!("{name}Data")];
+            assert_eq!(members(&example["data"]), members(&data["properties"]), "{kind}");
+        }
+    }
+}

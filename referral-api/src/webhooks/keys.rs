@@ -126,7 +126,7 @@ fn key_pair(seed: &[u8]) -> Option<Ed25519KeyPair> {
 }
 
 enum Key {
-    V1(hmac::Key),
+    V1(Box<hmac::Key>),
     V1a(Ed25519KeyPair),
 }
 
@@ -165,7 +165,7 @@ impl SigningKeys {
     fn key(scheme: &str, material: &[u8]) -> Option<Key> {
         match scheme {
             "v1a" => key_pair(material).map(Key::V1a),
-            _ => Some(Key::V1(hmac::Key::new(hmac::HMAC_SHA256, material))),
+            _ => Some(Key::V1(Box::new(hmac::Key::new(hmac::HMAC_SHA256, material)))),
         }
     }
 
@@ -193,7 +193,7 @@ mod tests {
 
     /// The vector of the reference implementations; its `v1a` signature stands in the specification.
     #[test]
-    fn signatures_are_those_of_the_reference_vector__standard_webhooks_signature_scheme() {
+    fn signatures_are_those_of_the_reference_vector() {
         let secret = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let pair = STANDARD
             .decode("6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==")

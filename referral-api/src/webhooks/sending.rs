@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn only_2xx_is_success_and_410_ends_it__standard_webhooks_delivery_success_and_failure() {
+    fn only_2xx_is_success_and_410_ends_it() {
         for status in [200, 201, 204, 299] {
             assert_eq!(outcome(Some(status)).verdict(), Verdict::Delivered, "{status}");
         }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_both_forms_and_bounded__rfc9110_10_2_3() {
+    fn retry_after_is_read_in_both_forms_and_bounded() {
         let now = DateTime::parse_from_rfc3339("1994-11-06T08:49:00Z").unwrap().to_utc();
         let read = |status: u16, value: &'static str| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(read(503, "120"), Some(TimeDelta::seconds(120)));
         assert_eq!(read(503, "Sun, 06 Nov 1994 08:49:37 GMT"), Some(TimeDelta::seconds(37)));
         assert_eq!(read(429, "4000000000"), Some(LONGEST_WISH));
-        assert_eq!(read(503, "Sun, 06 Nov 2094 08:49:37 GMT"), Some(LONGEST_WISH));
+        assert_eq!(read(503, "Sat, 06 Nov 2094 08:49:37 GMT"), Some(LONGEST_WISH));
         for nothing in ["0", "-1", "soon", "Sun, 06 Nov 1994 08:48:37 GMT"] {
             assert_eq!(read(503, nothing), None, "{nothing}");
         }

@@ -83,19 +83,27 @@ kinds! {
         "There is an account with this email address already.",
         "Have the person sign in.",
         Some("this address has an account already; sign in");
+    "endpoint-disabled", 409, "This collides with what is there already",
+        "Nothing is sent to a webhook endpoint that is disabled.",
+        "Enable it first: PATCH it with `{\"status\": \"enabled\"}`.",
+        Some("the endpoint is disabled; enable it first");
+    "idempotency-key-in-use", 409, "This collides with what is there already",
+        "The same request, with this `Idempotency-Key`, is being answered just now.",
+        "Send it again in a moment, with the same key: the answer will be there.",
+        Some("the same request is being answered just now");
     "invitation-not-waiting", 409, "This collides with what is there already",
         "The invitation was sent, has failed, or was withdrawn before.",
         "Nothing more can be done about it. Get it to see which.",
         Some("it was sent, failed or was withdrawn before");
-    "referral-held", 409, "The request conflicts with the present state",
+    "referral-held", 409, "This collides with what is there already",
         "The referral qualified, and its hold is not over; `detail` says when it is.",
         "Wait: it is rewarded by itself then. Or reward it now, with `despite_hold`.",
         Some("it is held until 2030-02-14 12:00:00 UTC");
-    "referral-status", 409, "The request conflicts with the present state",
+    "referral-status", 409, "This collides with what is there already",
         "What is asked can't be done to a referral of this status.",
         "Get the referral: perhaps somebody else was faster. `detail` says what it is and what it was to be.",
         Some("a referral that is pending can't become qualified");
-    "referral-under-review", 409, "The request conflicts with the present state",
+    "referral-under-review", 409, "This collides with what is there already",
         "Something speaks against the referral, and nobody has looked at it.",
         "Look at its signals, and clear or reject it.",
         Some("something speaks against it: it waits for somebody to look at that");
@@ -107,6 +115,10 @@ kinds! {
         "The body is not in a format that is read here.",
         "Send JSON, with `Content-Type: application/json`.",
         Some("send application/json");
+    "too-many-endpoints", 409, "This collides with what is there already",
+        "The caller has as many webhook endpoints as it may.",
+        "Delete one that is not needed, or have the operator raise `webhooks.max_endpoints`.",
+        Some("a client may have 20 endpoints; delete one first");
     "idempotency-key-reused", 422, "This Idempotency-Key was used for another request",
         "The `Idempotency-Key` came before, with something else in the request.",
         "Make a new key for each thing to be done, and repeat it only with the same request.",

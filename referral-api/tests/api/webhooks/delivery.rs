@@ -37,7 +37,7 @@ async fn made_with_both(program: &crate::world::Actor, url: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_message_comes_by_post_with_its_headers_and_signatures_that_verify__standard_webhooks_headers() {
+async fn a_message_comes_by_post_with_its_headers_and_signatures_that_verify() {
     on_each_store_with(&here(&[]), |world| async move {
         let receiver = Receiver::start().await;
         let crm = program(&world).await;
@@ -81,7 +81,7 @@ async fn a_message_comes_by_post_with_its_headers_and_signatures_that_verify__st
 }
 
 #[tokio::test]
-async fn each_endpoint_is_told_what_it_wants__standard_webhooks_multiple_endpoints() {
+async fn each_endpoint_is_told_what_it_wants() {
     on_each_store_with(&here(&[]), |world| async move {
         let [all, some, none] = [Receiver::start().await, Receiver::start().await, Receiver::start().await];
         let (crm, other) = (program(&world).await, program(&world).await);
@@ -102,7 +102,7 @@ async fn each_endpoint_is_told_what_it_wants__standard_webhooks_multiple_endpoin
 }
 
 #[tokio::test]
-async fn the_secret_of_before_signs_along_for_a_day__standard_webhooks_webhook_signature() {
+async fn the_secret_of_before_signs_along_for_a_day() {
     on_each_store_with(&here(&[]), |world| async move {
         let receiver = Receiver::start().await;
         let crm = program(&world).await;
@@ -141,7 +141,7 @@ async fn the_secret_of_before_signs_along_for_a_day__standard_webhooks_webhook_s
 }
 
 #[tokio::test]
-async fn a_failed_attempt_is_made_again_for_days_under_the_same_id__standard_webhooks_retry_schedule() {
+async fn a_failed_attempt_is_made_again_for_days_under_the_same_id() {
     const SCHEDULE: [i64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
     on_each_store_with(&here(&[]), |world| async move {
         let receiver = Receiver::start().await;

@@ -14,7 +14,7 @@ use super::{
 use crate::world::on_each_store_with;
 
 #[tokio::test]
-async fn who_says_that_it_is_gone_is_sent_nothing_more__standard_webhooks_410() {
+async fn who_says_that_it_is_gone_is_sent_nothing_more() {
     on_each_store_with(&here(&[]), |world| async move {
         let [gone, other, stranger] = [Receiver::start().await, Receiver::start().await, Receiver::start().await];
         gone.answers_once(Reply::Status(410));
@@ -51,7 +51,7 @@ async fn who_says_that_it_is_gone_is_sent_nothing_more__standard_webhooks_410() 
 }
 
 #[tokio::test]
-async fn what_has_failed_for_days_is_disabled_and_goes_on_when_it_is_enabled__standard_webhooks_deliverability() {
+async fn what_has_failed_for_days_is_disabled_and_goes_on_when_it_is_enabled() {
     on_each_store_with(&here(&[("WEBHOOKS__DISABLE_AFTER_DAYS", "2")]), |world| async move {
         let receiver = Receiver::start().await;
         receiver.answers(Reply::Status(503));
@@ -106,7 +106,7 @@ async fn what_an_attempt_found_out_is_not_held_against_a_url_that_was_changed_me
 }
 
 #[tokio::test]
-async fn redirects_are_not_followed__standard_webhooks_3xx() {
+async fn redirects_are_not_followed() {
     on_each_store_with(&here(&[("WEBHOOKS__RETRY_SECONDS", "[3600]")]), |world| async move {
         let [here, there] = [Receiver::start().await, Receiver::start().await];
         let crm = program(&world).await;
@@ -189,7 +189,7 @@ async fn a_name_that_leads_to_a_private_address_by_then_is_not_called() {
 }
 
 #[tokio::test]
-async fn who_asks_to_be_left_alone_is_left_alone__standard_webhooks_retry_after() {
+async fn who_asks_to_be_left_alone_is_left_alone() {
     on_each_store_with(&here(&[]), |world| async move {
         let receiver = Receiver::start().await;
         let crm = program(&world).await;
