@@ -131,6 +131,8 @@ async fn what_a_service_wishes_is_heeded_by_every_instance() {
             let first = outside(platform);
             work(&first).await;
             let before = asked(&two);
+            // Later, so that it stands last among those that wait.
+            two.clock.advance(Duration::from_millis(1));
             let other = account(platform, &format!("other-{case}@example.com")).await;
             enqueue(platform, Job::Enrich { user_id: other }).await;
             let second = outside(&two.second.platform);
