@@ -22,6 +22,9 @@ CREATE TABLE referrals (
     review            TEXT        NOT NULL DEFAULT 'none' CHECK (review IN ('none', 'open', 'cleared')),
     lapses_at         TIMESTAMPTZ,                        -- until when it may qualify; empty once it did, or for any time
     held_until        TIMESTAMPTZ,                        -- qualified: when it may be rewarded
+    reward_place      BIGINT,                             -- rewarded: which of the referrer's rewarded referrals it is, from 1
+    -- the mailbox that signed up, as a keyed hash: known again when the account, or its address, is another by then
+    mailbox_hash      BYTEA,
     created_at        TIMESTAMPTZ NOT NULL,
     updated_at        TIMESTAMPTZ NOT NULL,
     CHECK (referral_user_id IS NULL OR referral_user_id <> referrer_id)
@@ -50,6 +53,7 @@ CREATE INDEX referrals_referrer_status ON referrals (referrer_id, status, id);
 CREATE INDEX referrals_referrer_created ON referrals (referrer_id, created_at);
 CREATE INDEX referrals_code_id ON referrals (code_id);
 CREATE INDEX referrals_status ON referrals (status, id);
+CREATE INDEX referrals_mailbox ON referrals (referrer_id, mailbox_hash);
 CREATE INDEX referrals_open_review ON referrals (id) WHERE review = 'open';
 CREATE INDEX referrals_held_until ON referrals (held_until) WHERE status = 'qualified' AND review <> 'open';
 CREATE INDEX referrals_lapses_at ON referrals (lapses_at);
@@ -136,8 +140,16 @@ CREATE TABLE reward_balances (
     PRIMARY KEY (user_id, currency, rule)
 );
 
--- How many referrals of somebody are rewarded: which tier the next one is of.
+-- How many places among somebody's rewarded referrals were given: which tier the next one is of.
 CREATE TABLE reward_counts (
-    user_id   UUID    NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
-    rewarded  BIGINT  NOT NULL CHECK (rewarded >= 0)
+    user_id  UUID    NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    places   BIGINT  NOT NULL CHECK (places >= 0)
+);
+
+-- Places that a reversal left free. The next reward takes the first of them: what a place is worth is credited for one
+-- referral at a time.
+CREATE TABLE reward_free_places (
+    user_id  UUID    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    place    BIGINT  NOT NULL,
+    PRIMARY KEY (user_id, place)
 );

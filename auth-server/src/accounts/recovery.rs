@@ -297,6 +297,7 @@ async fn consume(tx: &mut Tx, platform: &Platform, id: RecoveryId, phc: &str) ->
         upstream::delete_all(tx, user_id).await?;
         execute!(tx, "DELETE FROM consents WHERE user_id = $1", user_id)?;
         execute!(tx, "DELETE FROM terms_agreements WHERE user_id = $1", user_id)?;
+        life::taken_over(tx, platform, user_id).await?;
         signup::ask_who(tx, platform, user_id).await?;
     }
     life::mark_verified(tx, platform, user_id).await?;

@@ -34,6 +34,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// by somebody else's sign-ups.
 const MAILS_PER_MAILBOX_AND_HOUR: u64 = 5;
 
+/// Inline checks of email addresses for one network address an hour.
+const QUESTIONS_PER_ADDRESS_AND_HOUR: u64 = 100;
+
 /// Where there is no account without a mail, others' sign-ups must not use up the owner's: beyond those of the hour,
 /// one still leaves in each of these whiles.
 const DRIP: Duration = Duration::from_secs(600);
@@ -160,7 +163,11 @@ pub async fn sign_up_once(
     if taken.is_some() && !required {
         return Err(SignUpError::TakenEmail);
     }
-    if config.verification.inline {
+    check_new_password(state, &account.password, Some(&checked.email))
+        .await
+        .map_err(|f| SignUpError::Invalid(vec![f]))?;
+    // After everything that costs nothing: each question is paid for.
+    if config.verification.inline && may_ask(platform, ip).await {
         match inline_email_check(state, &checked.email).await {
             EmailVerdict::Accept => {}
             EmailVerdict::Refuse(Reason::Invalid) => return Err(SignUpError::Invalid(vec![Fault::EmailUndeliverable])),
@@ -169,9 +176,6 @@ pub async fn sign_up_once(
             }
         }
     }
-    check_new_password(state, &account.password, Some(&checked.email))
-        .await
-        .map_err(|f| SignUpError::Invalid(vec![f]))?;
     let phc = state.passwords.hash(&account.password).await?;
 
     if required {
@@ -406,6 +410,11 @@ pub(super) async fn ask_who(tx: &mut Tx, platform: &Platform, user_id: UserId) -
         outbox::enqueue(tx, platform, &Job::Enrich { user_id }).await?;
     }
     Ok(())
+}
+
+/// Nobody's sign-ups use up the month's questions for everybody: beyond those of the hour they pass unasked.
+async fn may_ask(platform: &Platform, ip: &ClientIp) -> bool {
+    platform.limits.check("inline-email-check", &ip.bucket(), QUESTIONS_PER_ADDRESS_AND_HOUR, HOUR).await.is_ok()
 }
 
 pub(super) async fn may_mail(platform: &Platform, email: &Email) -> bool {

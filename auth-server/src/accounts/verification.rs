@@ -448,12 +448,15 @@ async fn hand_over(tx: &mut Tx, platform: &Platform, user_id: UserId, to: &SignU
     // Where somebody else signed up says nothing about who has the account now.
     execute!(tx, "DELETE FROM signup_traces WHERE user_id = $1", user_id)?;
     audit::record(tx, platform, "account.handed_over", Some(user_id), None, serde_json::json!({})).await?;
-    let referrer: Option<(i64,)> =
-        fetch_optional!(tx, (i64,), "SELECT CAST(1 AS BIGINT) FROM referrals WHERE referral_user_id = $1", user_id)?;
-    if referrer.is_some() {
-        life::mark_verified(tx, platform, user_id).await?;
+    // The owner's own code counts, not that of who opened the account.
+    if to.referral_code.is_some() {
+        life::part(tx, platform, user_id).await?;
+        return Ok(false);
     }
-    Ok(referrer.is_some())
+    let has_referrer = life::of_user(tx, user_id).await?.is_some();
+    life::taken_over(tx, platform, user_id).await?;
+    life::mark_verified(tx, platform, user_id).await?;
+    Ok(has_referrer)
 }
 
 /// «I did not do this»: the account that was opened with this address is removed, or the sign-up forgotten. Only while

@@ -36,7 +36,7 @@ pub(super) async fn called(
     let signature = headers.get(SIGNATURE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !state.outside.is_signed(signature, &body) {
         limits.count("webhook-forged", &ip.bucket(), MINUTE).await;
-        tracing::warn!(%ip, "a webhook with a wrong signature; is enrichment.webhook_secret the key of Clearbit's?");
+        tracing::warn!("a webhook with a wrong signature; is enrichment.webhook_secret the key of Clearbit's?");
         return Err(Problem::unauthorized());
     }
     match state.outside.called_back(&body).await {

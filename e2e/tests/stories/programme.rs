@@ -94,4 +94,7 @@ async fn a_team_runs_its_programme_from_the_sign_up_to_the_credits_and_back(worl
     let csv = ann.get("/v1/referrers/me/referrals.csv").await;
     assert!(csv.body.lines().nth(1).unwrap().contains(",reversed,Ben,b•••@e•••.com,"), "{}", csv.body);
 }
-on_both_stores!(a_team_runs_its_programme_from_the_sign_up_to_the_credits_and_back, "PROGRAMME__REWARDS" = REWARDS,);
+on_both_stores!(
+    a_team_runs_its_programme_from_the_sign_up_to_the_credits_and_back,
+    "PROGRAMME__REWARDS" = super::REWARDS
+);

@@ -21,7 +21,7 @@ use crate::state::AppState;
     params(("code" = String, Path, description = "The code, in upper or lower case", example = "7K2M9QXD")),
     responses(
         (status = 200, description = "The picture", body = String, content_type = "image/svg+xml",
-            example = "<svg class=\"qr\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 37 37\">…</svg>"),
+            example = "<svg class=\"qr\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 37 37\"><path d=\"M4 4h7v1H4z\"/></svg>"),
         (status = 404, description = "The caller has no such code", body = Problem, content_type = "application/problem+json"),
     )
 )]

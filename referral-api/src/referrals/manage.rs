@@ -29,14 +29,18 @@ const LONGEST_REASON: usize = 500;
 /// A referral as who runs the programme sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ManagedReferral {
+    /// Of the referral, not of a person.
     id: ReferralId,
     /// Who invited.
     referrer_id: UserId,
     /// Who was invited; null once their account is deleted.
     #[schema(required)]
     referral_user_id: Option<UserId>,
+    /// Where it stands.
     status: Status,
+    /// How the code came to the sign-up.
     source: ReferralSource,
+    /// Does something speak against it?
     review: Review,
     /// The code that was used.
     #[schema(example = "7K2M9QXD")]
@@ -53,6 +57,7 @@ pub struct ManagedReferral {
     /// When a qualified one is rewarded.
     #[schema(required)]
     held_until: Option<DateTime<Utc>>,
+    /// When the person signed up.
     created_at: DateTime<Utc>,
     /// When anything of it last changed.
     updated_at: DateTime<Utc>,
@@ -99,35 +104,41 @@ pub struct ReferralStory {
 /// A signal that a referral may not be what it looks like.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SignalSeen {
+    /// Its kind.
     #[schema(value_type = Signal)]
     signal: String,
     /// Numbers that say more, such as how many accounts.
     #[schema(value_type = Object, example = json!({"accounts": 2}))]
     details: Value,
+    /// When it was seen.
     seen_at: DateTime<Utc>,
 }
 
 /// A step in the life of a referral.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReferralStoryEvent)]
 pub struct ReferralEvent {
     /// Null for its beginning.
     #[schema(required)]
     from: Option<Status>,
+    /// What it became.
     to: Status,
+    /// Why, in words.
     #[schema(example = "first invoice paid")]
     reason: String,
     /// `user:ID` or `client:ID`; null for the rules of the programme.
     #[schema(required, example = "client:shop-backend")]
     actor: Option<String>,
+    /// When.
     at: DateTime<Utc>,
 }
 
 /// Why a step is taken.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"reason": "first invoice paid"}))]
+#[schema(as = ReferralStep, example = json!({"reason": "first invoice paid"}))]
 pub struct Step {
-    /// For the referral's events: 1 to 500 characters.
+    /// For the referral's events, the audit and the webhooks: 1 to 500 characters, without anything about the person.
     #[schema(example = "first invoice paid", min_length = 1, max_length = 500)]
     reason: String,
     /// For `reward` only: also before the hold is over.
@@ -317,7 +328,7 @@ macro_rules! steps {
             security(("oauth2" = ["referrals:admin"]), ("token" = [])),
             params(
                 ("id" = String, Path, description = "The referral's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b90"),
-                ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours"),
+                ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
             ),
             request_body = Step,
             responses(

@@ -17,15 +17,18 @@ use crate::state::AppState;
 /// An entry of the ledger. Entries never change; what is taken back is an entry of its own.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RewardEntry {
+    /// Of the entry.
     #[schema(example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b90")]
     id: Uuid,
     /// What it was credited for; null once the referrer's account is deleted.
     #[schema(required)]
     referral_id: Option<ReferralId>,
+    /// As whom.
     side: RewardSide,
     /// The rule of the programme.
     #[schema(example = "welcome")]
     rule: String,
+    /// Its name, such as `EUR`.
     #[schema(example = "EUR")]
     currency: String,
     /// In the smallest unit of the currency; below zero when it was taken back.
@@ -34,6 +37,7 @@ pub struct RewardEntry {
     /// The entry that this one takes back.
     #[schema(required, example = json!(null))]
     reverses: Option<Uuid>,
+    /// When.
     created_at: DateTime<Utc>,
 }
 
@@ -48,6 +52,7 @@ pub enum RewardSide {
 /// What somebody has in a currency.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RewardBalance {
+    /// Its name, such as `EUR`.
     #[schema(example = "EUR")]
     currency: String,
     /// In the smallest unit of the currency: credits less what was taken back.
@@ -58,6 +63,7 @@ pub struct RewardBalance {
 /// A page of the ledger with the sums of all of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Rewards {
+    /// What they have, by currency.
     balances: Vec<RewardBalance>,
     /// Newest first.
     items: Vec<RewardEntry>,

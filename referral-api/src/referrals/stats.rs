@@ -23,18 +23,25 @@ const MOST: i64 = 366;
 /// How many referrals of each status.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub struct Counts {
+    /// Whose address is not confirmed yet.
     #[schema(example = 3)]
     pending: i64,
+    /// Whose address is.
     #[schema(example = 5)]
     verified: i64,
+    /// Who did what the programme is for, and are held.
     #[schema(example = 2)]
     qualified: i64,
+    /// For whom credits were given.
     #[schema(example = 8)]
     rewarded: i64,
+    /// That do not count.
     #[schema(example = 1)]
     rejected: i64,
+    /// Whose credits were taken back.
     #[schema(example = 0)]
     reversed: i64,
+    /// That did not qualify in time.
     #[schema(example = 0)]
     expired: i64,
 }

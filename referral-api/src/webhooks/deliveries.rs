@@ -70,9 +70,11 @@ pub struct Delivery {
     /// The same in every attempt, in the header `webhook-id`.
     #[schema(value_type = String, example = "msg_0197f3a0b1c27d3e8f40516273849506")]
     message_id: MessageId,
+    /// What happened.
     #[serde(rename = "type")]
     #[schema(example = "referral.verified")]
     kind: String,
+    /// How it went.
     outcome: DeliveryOutcome,
     /// When that happened which it tells.
     created_at: DateTime<Utc>,
@@ -87,6 +89,7 @@ pub struct Delivery {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WebhookAttempt)]
 pub struct Attempt {
+    /// When.
     at: DateTime<Utc>,
     /// The status that the endpoint answered with; null when it did not answer.
     #[schema(required, example = 204)]
@@ -105,12 +108,13 @@ pub struct Attempt {
 #[into_params(parameter_in = Query)]
 pub struct DeliveriesQuery {
     /// Only deliveries that went so.
-    #[param(inline)]
+    #[param(inline, example = "failed")]
     outcome: Option<DeliveryOutcome>,
     /// How many items to show, 1 to 100. Default: 20.
-    #[param(minimum = 1, maximum = 100, default = 20)]
+    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
     cursor: Option<String>,
 }
 
@@ -182,7 +186,7 @@ impl Delivery {
 #[utoipa::path(
     get, path = "/v1/webhook-endpoints/{id}/deliveries", tag = "Webhooks", operation_id = "listWebhookDeliveries",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
-    params(("id" = WebhookEndpointId, Path, description = "The endpoint's id"), DeliveriesQuery),
+    params(("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"), DeliveriesQuery),
     responses(
         (status = 200, description = "A page of deliveries", body = Page<Delivery>),
         (status = 404, description = "There is no such endpoint among the caller's", body = Problem, content_type = "application/problem+json"),
@@ -295,8 +299,8 @@ async fn attempts(
     post, path = "/v1/webhook-endpoints/{id}/test", tag = "Webhooks", operation_id = "testWebhookEndpoint",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
-        ("id" = WebhookEndpointId, Path, description = "The endpoint's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours"),
+        ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
     ),
     responses(
         (status = 202, description = "It will be sent", body = Delivery),
@@ -387,9 +391,9 @@ async fn hold_enabled(tx: &mut Tx, caller: &Webhooks<ChangeWebhooks>, id: Webhoo
     operation_id = "replayWebhookDelivery",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
-        ("id" = WebhookEndpointId, Path, description = "The endpoint's id"),
+        ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
         ("message_id" = String, Path, description = "The message's id", example = "msg_0197f3a0b1c27d3e8f40516273849506"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
     ),
     responses(
         (status = 202, description = "It will be sent", body = Replayed),
@@ -448,8 +452,8 @@ async fn send_again(
     post, path = "/v1/webhook-endpoints/{id}/replay", tag = "Webhooks", operation_id = "replayWebhookDeliveries",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
-        ("id" = WebhookEndpointId, Path, description = "The endpoint's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours"),
+        ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
     ),
     request_body = Replay,
     responses(

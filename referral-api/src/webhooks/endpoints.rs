@@ -98,30 +98,40 @@ pub enum DisabledReason {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WebhookEndpoint)]
 pub struct Endpoint {
+    /// Of the endpoint.
     id: WebhookEndpointId,
     /// The client that made it.
     #[schema(example = "crm")]
     client_id: String,
+    /// Where messages are posted to.
     #[schema(example = "https://hooks.example.com/referrals")]
     url: String,
+    /// For people; null for none.
     #[schema(required, example = "CRM")]
     description: Option<String>,
+    /// What it is told; `*` for everything.
     #[schema(example = json!(["referral.rewarded", "referral.verified"]))]
     events: Vec<String>,
+    /// How messages are signed.
     #[schema(example = json!(["v1", "v1a"]))]
     schemes: Vec<Scheme>,
     /// What `v1a` signatures are verified with; null without them.
     #[schema(required, example = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=")]
     public_key: Option<String>,
+    /// Is anything sent to it?
     status: EndpointStatus,
+    /// Why it is disabled; null while it is not.
     #[schema(required, example = json!(null))]
     disabled_reason: Option<DisabledReason>,
+    /// Since when it is disabled; null while it is not.
     #[schema(required, example = json!(null))]
     disabled_at: Option<DateTime<Utc>>,
     /// Since when every attempt has failed; null when the last one did not.
     #[schema(required, example = json!(null))]
     failing_since: Option<DateTime<Utc>>,
+    /// When it was set up.
     created_at: DateTime<Utc>,
+    /// When it last changed.
     updated_at: DateTime<Utc>,
 }
 
@@ -154,9 +164,10 @@ pub struct EndpointRotated {
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// How many items to show, 1 to 100. Default: 20.
-    #[param(minimum = 1, maximum = 100, default = 20)]
+    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
     cursor: Option<String>,
 }
 
@@ -196,7 +207,7 @@ impl From<EndpointRow> for Endpoint {
 #[utoipa::path(
     post, path = "/v1/webhook-endpoints", tag = "Webhooks", operation_id = "createWebhookEndpoint",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33")),
     request_body = NewEndpoint,
     responses(
         (status = 201, description = "Registered", body = EndpointWithSecret, headers(("Location" = String, description = "The new endpoint"))),
@@ -231,8 +242,9 @@ async fn register(
         description: new.description.as_deref(),
         schemes: new.schemes.as_deref(),
     };
-    let checked = wanted.check(state).await?;
+    // First: names are looked up for who is within the limit only.
     count_write(state, caller).await?;
+    let checked = wanted.check(state).await?;
 
     let mut tx = platform.db.begin().await?;
     let max = i64::try_from(platform.config.webhooks.max_endpoints).unwrap_or(i64::MAX);
@@ -376,7 +388,7 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/v1/webhook-endpoints/{id}", tag = "Webhooks", operation_id = "getWebhookEndpoint",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
-    params(("id" = WebhookEndpointId, Path, description = "The endpoint's id")),
+    params(("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95")),
     responses(
         (status = 200, description = "The endpoint", body = Endpoint),
         (status = 404, description = "There is no such endpoint among the caller's", body = Problem, content_type = "application/problem+json"),
@@ -399,8 +411,8 @@ pub async fn get(
     patch, path = "/v1/webhook-endpoints/{id}", tag = "Webhooks", operation_id = "updateWebhookEndpoint",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
-        ("id" = WebhookEndpointId, Path, description = "The endpoint's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours"),
+        ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
     ),
     request_body = EndpointChange,
     responses(
@@ -479,8 +491,8 @@ async fn apply(
     delete, path = "/v1/webhook-endpoints/{id}", tag = "Webhooks", operation_id = "deleteWebhookEndpoint",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
-        ("id" = WebhookEndpointId, Path, description = "The endpoint's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours"),
+        ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
     ),
     responses(
         (status = 204, description = "Deleted"),
@@ -530,8 +542,8 @@ async fn remove(
     post, path = "/v1/webhook-endpoints/{id}/rotate-secret", tag = "Webhooks", operation_id = "rotateWebhookSecret",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
-        ("id" = WebhookEndpointId, Path, description = "The endpoint's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours"),
+        ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
     ),
     responses(
         (status = 200, description = "Rotated", body = EndpointRotated),

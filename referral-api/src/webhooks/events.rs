@@ -23,19 +23,23 @@ pub struct ReferralEvent {
     kind: String,
     /// When.
     timestamp: DateTime<Utc>,
+    /// The referral after it.
     data: ReferralEventData,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct ReferralEventData {
+    /// Of the referral, not of a person.
     id: ReferralId,
     /// Who invited.
     referrer_id: UserId,
     /// Who was invited; null once the account is deleted.
     #[schema(required)]
     referral_user_id: Option<UserId>,
+    /// The code that was used.
     #[schema(example = "7K2M9QXD")]
     code: String,
+    /// Where it stands.
     status: Status,
     /// How the code came to the sign-up: `code`, `first_touch` or `last_touch`.
     #[schema(example = "code")]
@@ -46,11 +50,14 @@ pub struct ReferralEventData {
     /// Of a qualified referral: when it may be rewarded.
     #[schema(required)]
     held_until: Option<DateTime<Utc>>,
+    /// When the person signed up.
     created_at: DateTime<Utc>,
+    /// When anything of it last changed.
     updated_at: DateTime<Utc>,
     /// Null where the status did not change.
     #[schema(required)]
     previous_status: Option<Status>,
+    /// Why, in words.
     #[schema(example = "email address confirmed")]
     reason: String,
 }
@@ -58,17 +65,21 @@ pub struct ReferralEventData {
 /// An entry of the ledger of credits.
 #[derive(Serialize, ToSchema)]
 pub struct RewardEvent {
+    /// `reward.credited` or `reward.reversed`.
     #[serde(rename = "type")]
     #[schema(example = "reward.credited")]
     kind: String,
     /// When.
     timestamp: DateTime<Utc>,
+    /// The entry.
     data: RewardEventData,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct RewardEventData {
+    /// Of the entry.
     id: Uuid,
+    /// What it was credited for.
     #[schema(required)]
     referral_id: Option<ReferralId>,
     /// Who was credited; null once the account is deleted.
@@ -80,6 +91,7 @@ pub struct RewardEventData {
     /// The rule it was credited by.
     #[schema(example = "ten-euros")]
     rule: String,
+    /// Its name, such as `EUR`.
     #[schema(example = "EUR")]
     currency: String,
     /// In the smallest unit of the currency; below zero when it is taken back.
@@ -88,42 +100,50 @@ pub struct RewardEventData {
     /// The entry that is taken back.
     #[schema(required)]
     reverses: Option<Uuid>,
+    /// When.
     created_at: DateTime<Utc>,
 }
 
 /// One of the client's own endpoints was disabled. It is told at the others.
 #[derive(Serialize, ToSchema)]
 pub struct WebhookEndpointEvent {
+    /// Always `webhook_endpoint.disabled`.
     #[serde(rename = "type")]
     #[schema(example = "webhook_endpoint.disabled")]
     kind: String,
     /// When.
     timestamp: DateTime<Utc>,
+    /// The endpoint.
     data: WebhookEndpointEventData,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct WebhookEndpointEventData {
+    /// Of the endpoint.
     id: WebhookEndpointId,
     /// `gone` or `failing`.
     #[schema(example = "failing")]
     reason: String,
+    /// When.
     disabled_at: DateTime<Utc>,
 }
 
 /// A test that somebody asked for.
 #[derive(Serialize, ToSchema)]
 pub struct WebhookTestEvent {
+    /// Always `webhook_endpoint.test`.
     #[serde(rename = "type")]
     #[schema(example = "webhook_endpoint.test")]
     kind: String,
     /// When.
     timestamp: DateTime<Utc>,
+    /// The endpoint.
     data: WebhookTestEventData,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct WebhookTestEventData {
+    /// Of the endpoint.
     endpoint_id: WebhookEndpointId,
 }
 

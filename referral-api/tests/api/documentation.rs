@@ -123,9 +123,12 @@ async fn every_response_and_every_error_has_an_example_and_every_name_a_descript
         }
         for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
             for (property, described) in schema["properties"].as_object().into_iter().flatten() {
-                let kind = [&described["$ref"], &described["oneOf"][1]["$ref"]].into_iter().find_map(Value::as_str);
-                let kind = kind.and_then(|reference| document.pointer(reference.strip_prefix('#')?));
-                if ![Some(described), kind].into_iter().flatten().any(|schema| schema["description"].is_string()) {
+                let kind = |schema: &Value| document.pointer(schema["$ref"].as_str()?.strip_prefix('#')?).cloned();
+                // What may be null is one of two, and described at the other.
+                let mut schemas = vec![described.clone()];
+                schemas.extend(described["oneOf"].as_array().into_iter().flatten().cloned());
+                schemas.extend(schemas.clone().iter().filter_map(kind));
+                if !schemas.iter().any(|schema| schema["description"].is_string()) {
                     untold.push(format!("{name}.{property}"));
                 }
             }

@@ -245,7 +245,8 @@ async fn of_many_rewards_and_reversals_at_once_the_ledger_balances_and_nothing_i
         let of_ann = rewards_of(&world, &ann).await;
         assert_eq!(of_ann["balances"], json!([{ "currency": "EUR", "amount": 0 }]));
         assert_eq!(amounts(&of_ann).iter().sum::<i64>(), 0);
-        assert_eq!(world.count("SELECT rewarded FROM reward_counts").await, 0);
+        assert_eq!(world.count("SELECT COUNT(*) FROM reward_free_places").await, 4);
+        assert_eq!(world.count("SELECT places FROM reward_counts").await, 4);
         let doubles = "SELECT COUNT(*) FROM (SELECT referral_id, rule FROM reward_entries WHERE reverses IS NULL \
                        GROUP BY referral_id, rule HAVING COUNT(*) > 1) d";
         assert_eq!(world.count(doubles).await, 0);
@@ -474,4 +475,98 @@ fn rules_that_make_no_sense_are_told_all_at_once() {
     for part in ["\"A b\"", "\"eur\"", "amount of A b", "no referral", "two rules", "cap of x"] {
         assert!(error.contains(part), "{part}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_bonus_for_one_place_is_credited_for_one_referral_at_a_time_whatever_is_reversed() {
+    let rules = r#"[{name="second", to="referrer", currency="EUR", amount=1000, from=2, up_to=2}]"#;
+    let settings =
+        [("PROGRAMME__REWARDS", rules), ("PROGRAMME__HOLD_DAYS", "0"), ("PROGRAMME__QUALIFY_ON", "verified")];
+    on_each_store_with(&settings, |world| async move {
+        let ann = world.person("Ann").await;
+        let code = ann.new_code().await;
+        let mut ids = vec![];
+        for name in ["Bob", "Cleo"] {
+            ids.push(verified(&world, &code, name).await.1);
+            while life::advance(&world.platform).await.unwrap() > 0 {}
+        }
+        // The first is refunded, again and again: its place is the first, not the second.
+        for name in ["Dan", "Eve", "Fay"] {
+            let first = ids[0].clone();
+            assert_eq!(step(&world.manager(), &first, "reverse").await.status, 200);
+            ids[0] = verified(&world, &code, name).await.1;
+            while life::advance(&world.platform).await.unwrap() > 0 {}
+            assert_eq!(story(&world, &ids[0]).await["status"], "rewarded");
+            assert_eq!(rewards_of(&world, &ann).await["balances"], json!([{ "currency": "EUR", "amount": 1000 }]));
+        }
+        // The second is: whoever takes its place earns its bonus.
+        assert_eq!(step(&world.manager(), &ids[1], "reverse").await.status, 200);
+        verified(&world, &code, "Gil").await;
+        while life::advance(&world.platform).await.unwrap() > 0 {}
+        assert_eq!(rewards_of(&world, &ann).await["balances"], json!([{ "currency": "EUR", "amount": 1000 }]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_mailbox_is_known_again_after_its_account_is_gone_or_has_another_address() {
+    on_each_store(|world| async move {
+        let ann = world.person("Ann").await;
+        let code = ann.new_code().await;
+        let address = format!("bob-{}@example.com", world.unique());
+        for (gone, expected) in [(true, json!([])), (false, json!(["same_mailbox"])), (false, json!(["same_mailbox"]))]
+        {
+            let bob = world.person_with_email("Bob", &address).await;
+            let id = world.redeem(&code, &bob, true, &Trace::default()).await.to_string();
+            let told = story(&world, &id).await;
+            let seen = told["signals"].as_array().unwrap().iter().map(|s| s["signal"].clone()).collect::<Vec<_>>();
+            assert_eq!(json!(seen), expected);
+            if gone {
+                world.execute("DELETE FROM users WHERE id = $1", bob.id()).await;
+            } else {
+                let elsewhere =
+                    "UPDATE users SET email_key = CAST(id AS TEXT), email_canonical = CAST(id AS TEXT) WHERE id = $1";
+                world.execute(elsewhere, bob.id()).await;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_has_left_or_is_about_to_is_not_rewarded_for_by_the_clock() {
+    on_each_store_with(&[("PROGRAMME__HOLD_DAYS", "1")], |world| async move {
+        let ann = world.person("Ann").await;
+        let code = ann.new_code().await;
+        let mut ids = vec![];
+        for name in ["Bob", "Cleo", "Dan"] {
+            let (person, id) = verified(&world, &code, name).await;
+            assert_eq!(step(&world.manager(), &id, "qualify").await.status, 200);
+            ids.push((person, id));
+        }
+        world.execute("DELETE FROM users WHERE id = $1", ids[0].0.id()).await;
+        world.execute("UPDATE users SET deletion_at = created_at WHERE id = $1", ids[1].0.id()).await;
+        days_pass(&world, 2).await;
+        for ((_, id), status) in ids.iter().zip(["qualified", "qualified", "rewarded"]) {
+            assert_eq!(story(&world, id).await["status"], status);
+        }
+        assert_eq!(step(&world.manager(), &ids[0].1, "reject").await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_rejected_at_once_uses_nothing_up() {
+    let settings = [("PROGRAMME__REJECT_ON", r#"["disposable_domain"]"#)];
+    on_each_store_with(&settings, |world| async move {
+        let ann = world.person("Ann").await;
+        let new = json!({ "expires_at": ann.in_days(30), "max_uses": 1 });
+        let code = ann.post("/v1/referral-codes", &new).await.text("code");
+        let thrown = world.person_with_email("Eve", &format!("{}@mailinator.com", world.unique())).await;
+        world.redeem(&code, &thrown, true, &Trace::default()).await;
+        let bob = world.person("Bob").await;
+        let id = world.redeem(&code, &bob, true, &Trace::default()).await.to_string();
+        assert_eq!(story(&world, &id).await["status"], "verified");
+    })
+    .await;
 }

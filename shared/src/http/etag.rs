@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -106,7 +106,8 @@ async fn tagged(answer: Response, known: Option<IfNoneMatch>) -> Response {
     for name in [CONTENT_TYPE, CONTENT_LENGTH, HeaderName::from_static("content-encoding")] {
         parts.headers.remove(name);
     }
-    Response::from_parts(parts, Body::empty())
+    // Of no length that is told: nothing else may be written as the length of what is not sent.
+    Response::from_parts(parts, Body::from_stream(futures::stream::empty::<Result<Bytes, Infallible>>()))
 }
 
 #[cfg(test)]

@@ -107,6 +107,10 @@ kinds! {
         "Something speaks against the referral, and nobody has looked at it.",
         "Look at its signals, and clear or reject it.",
         Some("something speaks against it: it waits for somebody to look at that");
+    "too-many-endpoints", 409, "This collides with what is there already",
+        "The caller has as many webhook endpoints as it may.",
+        "Delete one that is not needed, or have the operator raise `webhooks.max_endpoints`.",
+        Some("a client may have 20 endpoints; delete one first");
     "payload-too-large", 413, "The request body is too large",
         "The body is larger than any that makes sense here.",
         "Send less.",
@@ -115,10 +119,6 @@ kinds! {
         "The body is not in a format that is read here.",
         "Send JSON, with `Content-Type: application/json`.",
         Some("send application/json");
-    "too-many-endpoints", 409, "This collides with what is there already",
-        "The caller has as many webhook endpoints as it may.",
-        "Delete one that is not needed, or have the operator raise `webhooks.max_endpoints`.",
-        Some("a client may have 20 endpoints; delete one first");
     "idempotency-key-reused", 422, "This Idempotency-Key was used for another request",
         "The `Idempotency-Key` came before, with something else in the request.",
         "Make a new key for each thing to be done, and repeat it only with the same request.",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::signals::{self, Signal};
 use super::{rewards, trace};
 use crate::config::QualifyOn;
 use crate::db::{Conn, DbError, Tx};
@@ -250,8 +251,27 @@ async fn step(
 /// The referral's address was confirmed: pending becomes verified, and qualified where the programme asks no more. Nothing
 /// happens to any other status.
 pub async fn mark_verified(tx: &mut Tx, platform: &Platform, newcomer: UserId) -> Result<(), DbError> {
-    let Some(row) = of_user(tx, newcomer).await?.filter(|row| row.status == "pending") else { return Ok(()) };
-    verify(tx, platform, row.id).await
+    let Some(row) = of_user(tx, newcomer).await? else { return Ok(()) };
+    signals::examine_again(tx, platform, &row).await?;
+    if row.status == "pending" { verify(tx, platform, row.id).await } else { Ok(()) }
+}
+
+/// An account whose address nobody had proved is its owner's now, who proved it in another way than the sign-up's: whoever
+/// opened it may have been a stranger with a code of their own. Somebody has to look, before anything is credited for it.
+pub async fn taken_over(tx: &mut Tx, platform: &Platform, user: UserId) -> Result<(), DbError> {
+    let Some(row) = of_user(tx, user).await? else { return Ok(()) };
+    signals::raise(tx, platform, row.id, &[(Signal::TakenOver, json!({}))]).await
+}
+
+/// The owner of an address signs up with a code of their own, where a stranger had opened the account: the stranger's
+/// referral does not count, and is theirs no more.
+pub async fn part(tx: &mut Tx, platform: &Platform, user: UserId) -> Result<(), DbError> {
+    let Some(row) = of_user(tx, user).await? else { return Ok(()) };
+    let reason = "the account was opened by somebody else than its owner";
+    // One that is closed stays as it is.
+    let _ = transition(tx, platform, row.id, Status::Rejected, reason, &Actor::Rule).await?;
+    execute!(tx, "UPDATE referrals SET referral_user_id = NULL WHERE id = $1", row.id)?;
+    Ok(())
 }
 
 pub(super) async fn verify(tx: &mut Tx, platform: &Platform, id: ReferralId) -> Result<(), DbError> {
@@ -298,7 +318,9 @@ pub async fn advance(platform: &Platform) -> Result<usize, DbError> {
     let held: Vec<(ReferralId,)> = fetch_all!(
         &mut conn,
         (ReferralId,),
+        // Who has left, or is about to, brings nothing more by themselves: that is for somebody to decide.
         "SELECT id FROM referrals WHERE status = 'qualified' AND review <> 'open' AND held_until <= $1 \
+         AND EXISTS (SELECT 1 FROM users u WHERE u.id = referral_user_id AND u.deletion_at IS NULL) \
          ORDER BY held_until LIMIT $2",
         now,
         AT_ONCE
@@ -315,10 +337,18 @@ pub async fn advance(platform: &Platform) -> Result<usize, DbError> {
     let lapsed = lapsed.into_iter().map(|(id,)| (id, Status::Expired, "it did not qualify in time"));
     let mut changed = 0;
     for (id, to, reason) in held.chain(lapsed) {
-        let mut tx = platform.db.begin().await?;
-        if transition(&mut tx, platform, id, to, reason, &Actor::Rule).await?.is_ok() {
-            tx.commit().await?;
-            changed += 1;
+        let advanced = async {
+            let mut tx = platform.db.begin().await?;
+            let done = transition(&mut tx, platform, id, to, reason, &Actor::Rule).await?.is_ok();
+            if done {
+                tx.commit().await?;
+            }
+            Ok::<_, DbError>(done)
+        };
+        match advanced.await {
+            Ok(done) => changed += usize::from(done),
+            // One must not keep the others: an account may be on its way out at this very moment.
+            Err(error) => tracing::warn!(%error, referral = %id, "a referral is not advanced now; it is tried again"),
         }
     }
     Ok(changed)

@@ -34,16 +34,9 @@ pub struct Balance {
     pub amount: i64,
 }
 
-/// Credits what the rules give for a referral that has just become rewarded. The row of the referrer's count comes first:
-/// of two referrals rewarded at once, the second waits and is of the tier after the first.
+/// Credits what the rules give for a referral that has just become rewarded.
 pub(super) async fn credit(tx: &mut Tx, platform: &Platform, referral: &Row) -> Result<(), DbError> {
-    let (nth,): (i64,) = fetch_one!(
-        tx,
-        (i64,),
-        "INSERT INTO reward_counts (user_id, rewarded) VALUES ($1, 1) \
-         ON CONFLICT (user_id) DO UPDATE SET rewarded = reward_counts.rewarded + 1 RETURNING rewarded",
-        referral.referrer_id
-    )?;
+    let nth = take_place(tx, referral).await?;
     for rule in platform.config.programme.rewards.iter().filter(|rule| rule.covers(nth)) {
         let beneficiary = match rule.to {
             Side::Referrer => Some(referral.referrer_id),
@@ -79,6 +72,36 @@ pub(super) async fn credit(tx: &mut Tx, platform: &Platform, referral: &Row) -> 
     Ok(())
 }
 
+/// Which of the referrer's rewarded referrals it is: the first place that a reversal left free, else the next. The row of the
+/// count comes first: of two referrals rewarded at once, the second waits. A place that is free again is taken as it is, so
+/// that what it is worth (a bonus for the tenth, say) is never credited for two referrals.
+async fn take_place(tx: &mut Tx, referral: &Row) -> Result<i64, DbError> {
+    let (given,): (i64,) = fetch_one!(
+        tx,
+        (i64,),
+        "INSERT INTO reward_counts (user_id, places) VALUES ($1, 0) \
+         ON CONFLICT (user_id) DO UPDATE SET places = reward_counts.places RETURNING places",
+        referral.referrer_id
+    )?;
+    let free: Option<(i64,)> = fetch_optional!(
+        tx,
+        (i64,),
+        "DELETE FROM reward_free_places WHERE user_id = $1 AND place = \
+         (SELECT MIN(place) FROM reward_free_places WHERE user_id = $1) RETURNING place",
+        referral.referrer_id
+    )?;
+    let place = match free {
+        Some((place,)) => place,
+        None => {
+            let next = given + 1;
+            execute!(tx, "UPDATE reward_counts SET places = $2 WHERE user_id = $1", referral.referrer_id, next)?;
+            next
+        }
+    };
+    execute!(tx, "UPDATE referrals SET reward_place = $2 WHERE id = $1", referral.id, place)?;
+    Ok(place)
+}
+
 /// How much of `amount` the cap leaves. The row of the balance is made and held, so that what is read stays true.
 async fn within_cap(
     tx: &mut Tx,
@@ -103,11 +126,15 @@ async fn within_cap(
 
 /// Takes back everything that was credited for a referral that has just become reversed.
 pub(super) async fn reverse(tx: &mut Tx, platform: &Platform, referral: &Row) -> Result<(), DbError> {
+    // The count is held as it is held for a reward: whoever takes a place sees this one free, or not yet.
+    execute!(tx, "UPDATE reward_counts SET places = places WHERE user_id = $1", referral.referrer_id)?;
     execute!(
         tx,
-        "UPDATE reward_counts SET rewarded = rewarded - 1 WHERE user_id = $1 AND rewarded > 0",
-        referral.referrer_id
+        "INSERT INTO reward_free_places (user_id, place) \
+         SELECT referrer_id, reward_place FROM referrals WHERE id = $1 AND reward_place IS NOT NULL",
+        referral.id
     )?;
+    execute!(tx, "UPDATE referrals SET reward_place = NULL WHERE id = $1", referral.id)?;
     let credits = fetch_all!(
         tx,
         Entry,

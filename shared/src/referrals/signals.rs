@@ -12,7 +12,7 @@ use super::trace::Trace;
 use crate::db::{DbError, Tx};
 use crate::ids::{ReferralId, UserId};
 use crate::platform::Platform;
-use crate::{audit, execute, fetch_all, fetch_one, fetch_optional};
+use crate::{audit, execute, fetch_all, fetch_one, fetch_optional, users};
 
 /// A kind of signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -30,6 +30,9 @@ pub enum Signal {
     Cycle,
     /// The address takes no mail, or is a throw-away one, says a service that was asked.
     UndeliverableEmail,
+    /// The address was proved by somebody who may be another than who signed up: by a forgotten password, or a sign-up of
+    /// their own.
+    TakenOver,
 }
 
 impl Signal {
@@ -42,6 +45,7 @@ impl Signal {
             Self::AddressVelocity => "address_velocity",
             Self::Cycle => "cycle",
             Self::UndeliverableEmail => "undeliverable_email",
+            Self::TakenOver => "taken_over",
         }
     }
 }
@@ -70,9 +74,9 @@ pub async fn examine(
     let before: (i64,) = fetch_one!(
         tx,
         (i64,),
-        "SELECT COUNT(*) FROM users u JOIN referrals r ON r.referral_user_id = u.id \
-         WHERE u.email_canonical = $1 AND u.id <> $2 AND r.referrer_id = $3",
-        canonical_email,
+        "SELECT COUNT(*) FROM referrals \
+         WHERE referrer_id = $3 AND mailbox_hash = $1 AND (referral_user_id IS NULL OR referral_user_id <> $2)",
+        mailbox(platform, canonical_email),
         user,
         referrer
     )?;
@@ -104,7 +108,8 @@ pub async fn examine(
             tx,
             (i64,),
             "SELECT COUNT(*) FROM signup_traces t JOIN referrals r ON r.referral_user_id = t.user_id \
-             WHERE t.address_hash = $1 AND t.user_id <> $2 AND t.created_at > $3 AND r.referrer_id = $4",
+             WHERE t.address_hash = $1 AND t.user_id <> $2 AND t.created_at > $3 AND r.referrer_id = $4 \
+               AND r.status NOT IN ('pending', 'rejected', 'expired')",
             address.as_slice(),
             user,
             now - TimeDelta::days(1),
@@ -118,6 +123,33 @@ pub async fn examine(
         found.push((Signal::Cycle, json!({ "generations": generations })));
     }
     Ok(found)
+}
+
+/// A mailbox as it is remembered with a referral: a keyed hash of the canonical address.
+pub(super) fn mailbox(platform: &Platform, canonical_email: &str) -> Vec<u8> {
+    platform.master_key.mac("referral-mailbox", canonical_email.as_bytes()).to_vec()
+}
+
+/// Looks again at the referral of somebody whose address was just proved or changed: what was not there to be seen at the
+/// sign-up may be by now, and the address may be another.
+pub(super) async fn examine_again(tx: &mut Tx, platform: &Platform, row: &life::Row) -> Result<(), DbError> {
+    let Some(user) = row.referral_user_id else { return Ok(()) };
+    let Some(person) = users::by_id(tx, user).await? else { return Ok(()) };
+    let trace: Option<(Option<Vec<u8>>, Option<Vec<u8>>)> = fetch_optional!(
+        tx,
+        (Option<Vec<u8>>, Option<Vec<u8>>),
+        "SELECT address_hash, device_hash FROM signup_traces WHERE user_id = $1",
+        user
+    )?;
+    let trace = trace.map(|(address_hash, device_hash)| Trace { address_hash, device_hash }).unwrap_or_default();
+    let canonical_email = person.email_canonical.as_str();
+    let mut found =
+        examine(tx, platform, Newcomer { referrer: row.referrer_id, user, canonical_email, trace: &trace }).await?;
+    let referrer = users::by_id(tx, row.referrer_id).await?;
+    if referrer.is_some_and(|referrer| referrer.email_canonical == canonical_email) {
+        found.push((Signal::Cycle, json!({ "generations": 0 })));
+    }
+    raise(tx, platform, row.id, &found).await
 }
 
 /// How many generations above `referrer` somebody has the newcomer's mailbox or browser; `None` when nobody has, as far as

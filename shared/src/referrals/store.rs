@@ -255,18 +255,27 @@ pub async fn redeem(
     execute!(
         tx,
         "INSERT INTO referrals (id, referrer_id, referral_user_id, code_id, status, source, lapses_at, created_at, \
-         updated_at) VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $7)",
+         updated_at, mailbox_hash) VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $7, $8)",
         id,
         code.referrer_id,
         newcomer,
         code.id,
         source.as_str(),
         lapses_at,
-        now
+        now,
+        signals::mailbox(platform, canonical_email)
     )?;
     clicks::signed_up(tx, platform, code.id).await?;
     life::began(tx, platform, id, code.referrer_id).await?;
     signals::raise(tx, platform, id, &signals).await?;
+    // What the rules reject at once uses nothing up: else throw-away addresses would end somebody's code.
+    execute!(
+        tx,
+        "UPDATE referral_codes SET uses = uses - 1 WHERE id = $1 AND uses > 0 \
+         AND EXISTS (SELECT 1 FROM referrals WHERE id = $2 AND status = 'rejected')",
+        code.id,
+        id
+    )?;
     if email_is_verified {
         life::verify(tx, platform, id).await?;
     }
