@@ -33,6 +33,7 @@ pub struct User {
 /// Standard claims (OpenID Connect Core §5.1) that have no column of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"nickname": "Annie", "website": "https://ann.example.com/", "zoneinfo": "Europe/Berlin"}))]
 pub struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub middle_name: Option<String>,
@@ -65,6 +66,7 @@ pub struct Profile {
 /// A postal address (OpenID Connect Core §5.1.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"street_address": "Example Street 1", "locality": "Berlin", "country": "DE"}))]
 pub struct Address {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub formatted: Option<String>,

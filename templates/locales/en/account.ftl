@@ -145,6 +145,7 @@ activity-initial-access-token-revoked = A registration token was withdrawn
 activity-initial-access-token-used = A registration token was used
 activity-invitation-requested = An invitation was asked for
 activity-jwt-bearer-granted = A service acted in your name
+activity-lookup-called-back = A service told what it had been asked about you
 activity-lookup-forgotten = What was found out about you was deleted
 activity-outbox-given-up = Something could not be delivered
 activity-referral-code-created = Referral code created

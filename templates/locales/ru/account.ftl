@@ -145,6 +145,7 @@ activity-initial-access-token-revoked = Токен регистрации ото
 activity-initial-access-token-used = Токен регистрации использован
 activity-invitation-requested = Запрошено приглашение
 activity-jwt-bearer-granted = Сервис действовал от вашего имени
+activity-lookup-called-back = Служба ответила на запрос о вас
 activity-lookup-forgotten = Собранное о вас удалено
 activity-outbox-given-up = Что-то не удалось доставить
 activity-referral-code-created = Реферальный код создан
