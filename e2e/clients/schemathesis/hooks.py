@@ -54,6 +54,14 @@ def basic(client):
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
+def token_of(name, scope):
+    """A client that speaks for itself."""
+    form = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": scope})
+    authorization = {"authorization": basic(settings["clients"][name])}
+    answer = post(settings["issuer"] + "/oauth/token", form, "application/x-www-form-urlencoded", authorization)
+    return answer["access_token"]
+
+
 class Bearer:
     """The header with what `get` gives."""
 
@@ -64,18 +72,25 @@ class Bearer:
 
 if settings["document"] == "api":
 
-    @schemathesis.auth().apply_to(path="/v1/invitations")
+    @schemathesis.auth().apply_to(path="/v1/invitations", method="POST")
     class Service(Bearer):
         """A person would have to confirm their address first."""
 
         def get(self, case, context):
-            form = "grant_type=client_credentials&scope=referral-codes%3Aread"
-            authorization = {"authorization": basic(settings["clients"]["service"])}
-            answer = post(settings["issuer"] + "/oauth/token", form, "application/x-www-form-urlencoded", authorization)
-            return "Bearer " + answer["access_token"]
+            return "Bearer " + token_of("service", "referral-codes:read")
 
-    @schemathesis.auth().skip_for(path="/v1/invitations")
+    @schemathesis.auth().apply_to(path_regex="^/v1/(referrals|webhook-endpoints)(/|$)")
+    class Manager(Bearer):
+        def get(self, case, context):
+            return "Bearer " + token_of("manager", "referrals:manage webhooks:manage")
+
+    @schemathesis.auth().apply_to(path_regex="^/v1/(referral-codes|referrers)(/|$)")
     class Person(Bearer):
+        def get(self, case, context):
+            return "Bearer " + sign_in(settings["email"])
+
+    @schemathesis.auth().apply_to(path_regex="^/v1/invitations(/|$)", method_regex="(?i)get|delete")
+    class Referrer(Bearer):
         def get(self, case, context):
             return "Bearer " + sign_in(settings["email"])
 
@@ -154,6 +169,65 @@ def with_a_date(case):
     case.headers.pop("Idempotency-Key", None)
 
 
+def rotates(case):
+    with_a_code(case)
+    case.body = {"expires_at": tomorrow}
+    case.headers.pop("Idempotency-Key", None)
+
+
+def manages(path, body=None, method=None):
+    """Asks as who runs the programme."""
+    kept["manager"] = kept.get("manager") or token_of("manager", "referrals:manage webhooks:manage")
+    headers = {"authorization": "Bearer " + kept["manager"], "content-type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(settings["api"] + path, data, headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def with_a_referral(case):
+    """Of somebody who has just come by the person's code."""
+    email = f"invited-{next(numbers)}@example.com"
+    body = json.dumps({"email": email, "password": settings["password"], "referral_code": own_code()})
+    account = post(settings["issuer"] + "/api/v1/signup", body, "application/json")
+    found = manages("/v1/referrals?referral_user_id=" + account["id"])
+    case.path_parameters = {"id": found["items"][0]["id"]}
+
+
+def rejects(case):
+    with_a_referral(case)
+    case.body = {"reason": "made up"}
+    case.headers.pop("Idempotency-Key", None)
+
+
+def new_endpoint():
+    return {"url": f"https://hooks-{next(numbers)}.example.com/referrals", "events": ["*"]}
+
+
+def makes_an_endpoint(case):
+    """And room for it."""
+    for endpoint in manages("/v1/webhook-endpoints?limit=100")["items"]:
+        manages("/v1/webhook-endpoints/" + endpoint["id"], method="DELETE")
+    case.body = new_endpoint()
+    case.headers.pop("Idempotency-Key", None)
+
+
+def with_an_endpoint(case):
+    there = manages("/v1/webhook-endpoints?limit=1")["items"] or [manages("/v1/webhook-endpoints", new_endpoint())]
+    case.path_parameters = {"id": there[0]["id"]}
+    case.headers.pop("Idempotency-Key", None)
+
+
+def changes_an_endpoint(case):
+    with_an_endpoint(case)
+    case.body = {"description": "Made up"}
+
+
+def replays(case):
+    with_an_endpoint(case)
+    case.body = {"since": "2020-01-01T00:00:00Z"}
+
+
 def authorization_request():
     client = settings["clients"]["web"]
     return {
@@ -194,6 +268,19 @@ PREPARED = {
     "GET /v1/referral-codes/{code}": with_a_code,
     "DELETE /v1/referral-codes/{code}": with_a_code,
     "POST /v1/referral-codes": with_a_date,
+    "GET /v1/referral-codes/{code}/stats": with_a_code,
+    "GET /v1/referral-codes/{code}/qr.svg": with_a_code,
+    "POST /v1/referral-codes/{code}/rotate": rotates,
+    "GET /v1/referrals/{id}": with_a_referral,
+    "POST /v1/referrals/{id}/reject": rejects,
+    "POST /v1/webhook-endpoints": makes_an_endpoint,
+    "GET /v1/webhook-endpoints/{id}": with_an_endpoint,
+    "PATCH /v1/webhook-endpoints/{id}": changes_an_endpoint,
+    "DELETE /v1/webhook-endpoints/{id}": with_an_endpoint,
+    "POST /v1/webhook-endpoints/{id}/rotate-secret": with_an_endpoint,
+    "POST /v1/webhook-endpoints/{id}/test": with_an_endpoint,
+    "POST /v1/webhook-endpoints/{id}/replay": replays,
+    "GET /v1/webhook-endpoints/{id}/deliveries": with_an_endpoint,
     "GET /oauth/authorize": asks,
     "POST /oauth/authorize": asks,
     "POST /oauth/par": asks,

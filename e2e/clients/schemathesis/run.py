@@ -41,6 +41,10 @@ if done.returncode != 0:
     sys.exit(done.returncode)
 # What a grant, a code or a page before would have to be there for.
 elsewhere = {"POST /oauth/token", "POST /oauth/device_authorization"}
+# What a confirmed address, a signal, a reward or a mail would have to be there for; stories of their own have them.
+elsewhere |= {f"POST /v1/referrals/{{id}}/{step}" for step in ("qualify", "reward", "reverse", "clear")}
+elsewhere |= {"GET /v1/invitations/{id}", "DELETE /v1/invitations/{id}"}
+elsewhere |= {"POST /v1/webhook-endpoints/{id}/deliveries/{message_id}/replay"}
 with build_opener().open(settings[document] + "/openapi.json", timeout=30) as answer:
     paths = json.load(answer)["paths"]
 described = {f"{method.upper()} {path}" for path, item in paths.items() for method in item if method != "parameters"}

@@ -16,6 +16,7 @@ pub async fn all(world: &World) -> Value {
         ("post", with_method(app_client("Older web app", GRANTS, CALLBACK), "client_secret_post")),
         ("native", with_method(app_client("Desk app", GRANTS, "http://127.0.0.1/callback"), "none")),
         ("service", service()),
+        ("manager", manager()),
     ];
     let mut registered = json!({});
     for (name, client) in clients {
@@ -35,6 +36,14 @@ fn with_method(mut client: NewClient, method: &str) -> NewClient {
 pub fn public(redirect_uris: &[String]) -> NewClient {
     let mut client = with_method(app_client("Single-page app", GRANTS, ""), "none");
     client.metadata.redirect_uris = redirect_uris.to_vec();
+    client
+}
+
+/// The operator's own, that runs the referral programme.
+fn manager() -> NewClient {
+    let mut client = service();
+    client.first_party = true;
+    client.metadata.scopes = ["referrals:manage", "webhooks:manage"].map(str::to_owned).to_vec();
     client
 }
 
