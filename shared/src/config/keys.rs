@@ -403,7 +403,8 @@ settings! {
         /// default: any amount).
         rewards: Vec<RewardRule> = "[]";
         /// Signals for which a referral is rejected at once. All others are for somebody to look at:
-        /// `same_mailbox`, `disposable_domain`, `same_device`, `address_velocity`, `cycle`, `undeliverable_email`.
+        /// `same_mailbox`, `disposable_domain`, `same_device`, `address_velocity`, `cycle`, `undeliverable_email`,
+        /// `taken_over`.
         reject_on: Vec<Signal> = "[]";
         /// More sign-ups than this by one referrer's codes from one network address in a day are a signal.
         address_velocity: u64 = "5";
