@@ -216,7 +216,7 @@ pub async fn list(
     State(state): State<AppState>,
     manager: Manager<Manage>,
     Query(query): Query<ManagedQuery>,
-) -> Result<Json<Page<ManagedReferral>>, Problem> {
+) -> Result<Response, Problem> {
     let position = Position::read(query.limit, query.cursor.as_deref())?;
     if matches!(query.review, Some(Review::None | Review::Cleared)) {
         let wrong = FieldError::query("review", "may only be open");
@@ -234,7 +234,8 @@ pub async fn list(
     let rows = store::all_referrals(&mut conn, filter, before, position.rows()).await?;
     drop(conn);
     let in_full = manager.admin().is_some();
-    Ok(Json(position.page(rows, |row| row.referral.id.0, |row| ManagedReferral::of(row, in_full))))
+    let page = position.page(rows, |row| row.referral.id.0, |row| ManagedReferral::of(row, in_full));
+    Ok(super::answered(in_full, Json(page)))
 }
 
 /// Get a referral with its story
@@ -253,11 +254,13 @@ pub async fn get(
     State(state): State<AppState>,
     manager: Manager<Manage>,
     Path(id): Path<String>,
-) -> Result<Json<ReferralStory>, Problem> {
+) -> Result<Response, Problem> {
     let id = referral_id(&id)?;
     record_reading(&state, &manager, json!({ "what": "referral", "referral": id })).await?;
     let mut conn = state.platform().db.read().await?;
-    story(&mut conn, id, manager.admin().is_some()).await?.map(Json).ok_or_else(Problem::not_found)
+    let in_full = manager.admin().is_some();
+    let story = story(&mut conn, id, in_full).await?.ok_or_else(Problem::not_found)?;
+    Ok(super::answered(in_full, Json(story)))
 }
 
 async fn story(conn: &mut Conn, id: ReferralId, in_full: bool) -> Result<Option<ReferralStory>, DbError> {
@@ -463,17 +466,17 @@ async fn take(
         }
     }
     tx.commit().await?;
-    Ok(answered(answer))
+    Ok(done(answer))
 }
 
-fn answered(answer: Value) -> Response {
+fn done(answer: Value) -> Response {
     (StatusCode::OK, Json(answer)).into_response()
 }
 
 async fn find_kept(key: Option<&Idempotent>, platform: &Platform) -> Result<Option<Response>, Problem> {
     let Some(key) = key else { return Ok(None) };
     let mut conn = platform.db.read().await?;
-    Ok(key.find(&mut conn, platform).await??.map(|kept| answered(kept.answer)))
+    Ok(key.find(&mut conn, platform).await??.map(|kept| done(kept.answer)))
 }
 
 fn check(step: &Step, what: What) -> Result<(), Problem> {

@@ -7,6 +7,8 @@ pub mod rewards;
 pub mod stats;
 
 use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -84,6 +86,11 @@ fn shown_email(email: String, in_full: bool) -> String {
     if in_full { email } else { Email::masked(&email) }
 }
 
+/// What an administrator sees of people stays in no cache.
+fn answered(in_full: bool, answer: impl IntoResponse) -> Response {
+    if in_full { ([(CACHE_CONTROL, "no-store")], answer).into_response() } else { answer.into_response() }
+}
+
 /// An administrator looked at another person's referrals: that is put down before they see them.
 async fn record_reading(state: &AppState, token: &AccessToken, about: About, what: &str) -> Result<(), Problem> {
     let Some(admin) = about.admin else { return Ok(()) };
@@ -114,7 +121,7 @@ pub async fn list(
     caller: Reader,
     Path(id): Path<String>,
     Query(query): Query<ReferralsQuery>,
-) -> Result<Json<Page<Referral>>, Problem> {
+) -> Result<Response, Problem> {
     let about = caller.about(&state, &id).await?;
     let position = Position::read(query.limit, query.cursor.as_deref())?;
     let status = query.status.map(Status::as_str);
@@ -123,5 +130,5 @@ pub async fn list(
     let mut conn = state.platform().db.read().await?;
     let rows = store::referrals_of(&mut conn, about.referrer, status, before, position.rows()).await?;
     drop(conn);
-    Ok(Json(position.page(rows, |row| row.id.0, |row| Referral::of(row, about))))
+    Ok(answered(about.admin.is_some(), Json(position.page(rows, |row| row.id.0, |row| Referral::of(row, about)))))
 }

@@ -89,7 +89,8 @@ async fn an_administrator_sees_addresses_in_full_and_that_is_recorded_and_nobody
             }
         }
         assert_eq!(world.count(reads).await, 0);
-        assert_eq!(root.get(&path).await.body["items"][0]["email"], bob.email);
+        let seen = root.get(&path).await;
+        assert_eq!((&seen.body["items"][0]["email"], seen.header("cache-control")), (&json!(bob.email), "no-store"));
         assert!(root.get(&format!("{path}.csv")).await.body.to_string().contains(&bob.email));
         assert_eq!(world.count(reads).await, 2);
     })
