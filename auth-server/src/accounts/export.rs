@@ -47,6 +47,7 @@ pub const TABLES: &[(&str, &str)] = &[
     ("reward_entries", "rewards"),
     ("reward_balances", "reward_balances"),
     ("reward_counts", "referrals_rewarded"),
+    ("reward_free_places", "referrals_rewarded"),
     ("signup_traces", "sign_up_trace"),
     ("invitations", "invitations"),
     ("outbox", "jobs"),
@@ -445,8 +446,14 @@ async fn programme(conn: &mut Conn, document: &mut Document, user: UserId) -> Re
             json!({"currency": currency, "rule": rule, "credited": credited, "reversed": reversed})
         }),
     );
-    let rewarded: Option<(i64,)> =
-        fetch_optional!(conn, (i64,), "SELECT rewarded FROM reward_counts WHERE user_id = $1", user)?;
+    // The places that were given, less those that are free again.
+    let rewarded: Option<(i64,)> = fetch_optional!(
+        conn,
+        (i64,),
+        "SELECT places - (SELECT COUNT(*) FROM reward_free_places f WHERE f.user_id = c.user_id) \
+         FROM reward_counts c WHERE c.user_id = $1",
+        user
+    )?;
     document.member("referrals_rewarded", &json!(rewarded.map_or(0, |(n,)| n)));
     // The hashes are of no use to anybody but to compare; that they are there, and how long, is theirs to know.
     type Trace = (Option<Vec<u8>>, Option<Vec<u8>>, Time, Time);

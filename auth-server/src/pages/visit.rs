@@ -52,10 +52,10 @@ impl FromRequestParts<AppState> for Visit {
 /// nothing are believed.
 fn is_in_person(headers: &HeaderMap) -> bool {
     let says = |name: &str| headers.get(name).map(|value| value.as_bytes().to_ascii_lowercase());
-    let prefetch = ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().filter_map(says);
+    let mut prefetch = ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().filter_map(says);
     let ahead =
         |purpose: Vec<u8>| ["prefetch", "prerender", "preview"].iter().any(|word| purpose.starts_with(word.as_bytes()));
-    !prefetch.map(ahead).any(|ahead| ahead) && says("sec-fetch-dest").is_none_or(|dest| dest == b"document")
+    !prefetch.any(ahead) && says("sec-fetch-dest").is_none_or(|dest| dest == b"document")
 }
 
 impl Visit {

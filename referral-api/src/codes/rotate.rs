@@ -117,12 +117,12 @@ async fn replace(
             let details = json!({ "code_id": old.id, "new_code_id": new.id });
             audit::record(&mut tx, platform, "referral_code.rotated", Some(caller.user), Some(&client), details)
                 .await?;
-            let answer = json!(Code::of(new, state));
+            let answer = json!(Code::of(*new, state));
             if let Some(key) = key {
                 key.keep(&mut tx, platform, 201, &answer).await?;
             }
             tx.commit().await?;
-            Ok(Ok((answer, old, queued_at)))
+            Ok(Ok((answer, *old, queued_at)))
         }
     }
 }

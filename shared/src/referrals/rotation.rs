@@ -13,8 +13,8 @@ use crate::platform::Platform;
 #[derive(Clone, Debug)]
 pub enum Rotated {
     Done {
-        old: CodeRow,
-        new: CodeRow,
+        old: Box<CodeRow>,
+        new: Box<CodeRow>,
     },
     /// The person has no such code, or deleted it before: also when somebody was faster.
     NoSuchCode,
@@ -37,7 +37,7 @@ pub async fn rotate(
         return Ok(Rotated::NoSuchCode);
     };
     Ok(match store::create(tx, platform, referrer, next, expires_at, max_uses).await? {
-        Some(new) => Rotated::Done { old, new },
+        Some(new) => Rotated::Done { old: Box::new(old), new: Box::new(new) },
         None => Rotated::AnotherActive,
     })
 }

@@ -135,13 +135,9 @@ pub(super) fn mailbox(platform: &Platform, canonical_email: &str) -> Vec<u8> {
 pub(super) async fn examine_again(tx: &mut Tx, platform: &Platform, row: &life::Row) -> Result<(), DbError> {
     let Some(user) = row.referral_user_id else { return Ok(()) };
     let Some(person) = users::by_id(tx, user).await? else { return Ok(()) };
-    let trace: Option<(Option<Vec<u8>>, Option<Vec<u8>>)> = fetch_optional!(
-        tx,
-        (Option<Vec<u8>>, Option<Vec<u8>>),
-        "SELECT address_hash, device_hash FROM signup_traces WHERE user_id = $1",
-        user
-    )?;
-    let trace = trace.map(|(address_hash, device_hash)| Trace { address_hash, device_hash }).unwrap_or_default();
+    let trace =
+        fetch_optional!(tx, Trace, "SELECT address_hash, device_hash FROM signup_traces WHERE user_id = $1", user)?;
+    let trace = trace.unwrap_or_default();
     let canonical_email = person.email_canonical.as_str();
     let mut found =
         examine(tx, platform, Newcomer { referrer: row.referrer_id, user, canonical_email, trace: &trace }).await?;

@@ -9,7 +9,7 @@ use crate::platform::Platform;
 use crate::{execute, fetch_one, fetch_optional};
 
 /// The hashes of where somebody signed up. Nobody can be found by them who is not there to be compared.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::FromRow)]
 pub struct Trace {
     /// Under the salt of its day: two are comparable within one day.
     pub address_hash: Option<Vec<u8>>,

@@ -67,7 +67,7 @@ async fn replace(account: &Account, key: &CodeKey) -> Result<Option<(CodeRow, Da
                 let details = json!({ "code_id": old.id, "new_code_id": new.id });
                 audit::record(&mut tx, platform, "referral_code.rotated", Some(user), None, details).await?;
                 tx.commit().await?;
-                return Ok(Some((old, queued_at)));
+                return Ok(Some((*old, queued_at)));
             }
             Ok(Rotated::NoSuchCode | Rotated::AnotherActive) => return Ok(None),
             // Drawn before: draw another.
