@@ -129,7 +129,7 @@ mod tests {
                             let fits = match media_type.as_str() {
                                 "application/problem+json" => {
                                     let kind = find(name).unwrap_or_else(|| panic!("{at}: {name}"));
-                                    value["type"] == kind.uri() && value["status"].to_string() == *status
+                                    value["type"] == kind.uri() && value["status"].as_u64() == status.parse().ok()
                                 }
                                 _ => value["error"] == name.as_str(),
                             };

@@ -74,7 +74,7 @@ impl World {
         }
         stop.send(true).unwrap();
         worker.await.unwrap();
-        let wanted = about().last().expect("Clearbit is asked, and told where to call");
+        let wanted = about().next_back().expect("Clearbit is asked, and told where to call");
         assert_eq!(wanted.url, "http://127.0.0.1:9/webhooks/clearbit");
         let id = wanted.id.unwrap();
         assert!(!id.contains("example") && id.len() == 43, "{id} says nothing about anybody");
