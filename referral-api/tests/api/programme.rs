@@ -245,8 +245,10 @@ async fn of_many_rewards_and_reversals_at_once_the_ledger_balances_and_nothing_i
         let of_ann = rewards_of(&world, &ann).await;
         assert_eq!(of_ann["balances"], json!([{ "currency": "EUR", "amount": 0 }]));
         assert_eq!(amounts(&of_ann).iter().sum::<i64>(), 0);
-        assert_eq!(world.count("SELECT COUNT(*) FROM reward_free_places").await, 4);
-        assert_eq!(world.count("SELECT places FROM reward_counts").await, 4);
+        // Every place that was given is free again, however often it was given.
+        let places = world.count("SELECT places FROM reward_counts").await;
+        assert_eq!(world.count("SELECT COUNT(*) FROM reward_free_places").await, places);
+        assert!((1..=4).contains(&places), "{places}");
         let doubles = "SELECT COUNT(*) FROM (SELECT referral_id, rule FROM reward_entries WHERE reverses IS NULL \
                        GROUP BY referral_id, rule HAVING COUNT(*) > 1) d";
         assert_eq!(world.count(doubles).await, 0);
