@@ -111,7 +111,7 @@ def _():
 @step("it is in the list")
 def _():
     page = list_referral_codes.sync(client=api, limit=10)
-    assert code in page.items and page.next_cursor in (None, UNSET), page
+    assert [listed.code for listed in page.items] == [code.code] and page.next_cursor in (None, UNSET), page
 
 
 @step("it is looked up by email address")
