@@ -67,7 +67,7 @@ async fn a_person_looks_after_their_account(world: World) {
     browser.find("form[action='/account/referrals']").await;
     assert_eq!(ann.get(&format!("/v1/referral-codes/{code}")).await.is(200)["status"], "deleted");
     let dead = world.visitor().open(&link).await.page();
-    assert!(dead.says("withdrawn"), "{}", dead.body);
+    assert!(dead.says("no longer works"), "{}", dead.body);
 
     browser.client.close().await.unwrap();
 }
