@@ -35,7 +35,8 @@ const LOOKS: [Look; 4] = [
 
 /// Routes of the pages' router that answer with something else than a page; and the page of terms, which is there only
 /// where the configuration has some (`fallback` holds it to the same).
-const NO_PAGES: &[&str] = &["/assets/{name}", "/signup/referral-code", "/login/upstream/{id}/callback", "/terms"];
+const NO_PAGES: &[&str] =
+    &["/assets/{name}", "/signup/referral-code", "/login/upstream/{id}/callback", "/terms", "/r/{code}"];
 
 /// The pages in the gallery.
 const PAINTED: &[&str] = &[
@@ -183,6 +184,7 @@ impl Walk<'_> {
         self.page("verify-dead", "/verify-email?token=x").await;
         self.page("unsubscribe", &ann.unsubscribe).await;
         self.page("unsubscribe-dead", "/unsubscribe?token=x").await;
+        self.page("signup-dead-link", "/r/NOSUCHCD").await;
         self.page("not-found", "/nothing").await;
         self.page("error", "/oauth/authorize?client_id=nobody&response_type=code").await;
         self.page("signed-out", "/oauth/logout").await;
