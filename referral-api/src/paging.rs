@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::problem::{FieldError, Problem};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 const DEFAULT_LIMIT: u32 = 20;
@@ -18,6 +18,26 @@ pub struct Page<T> {
     /// Give it as `cursor` to get what follows; null on the last page.
     #[schema(example = json!(null))]
     pub next_cursor: Option<String>,
+}
+
+/// The query of a list that is asked for nothing but a page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// How many items to show, 1 to 100. Default: 20.
+    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
+    cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// Reads it, as [`Position::read`] does.
+    pub fn position(&self) -> Result<Position, Problem> {
+        Position::read(self.limit, self.cursor.as_deref())
+    }
 }
 
 /// Which page is asked for.

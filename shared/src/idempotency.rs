@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::types::Json;
+use utoipa::IntoParams;
 
 use crate::db::{Conn, DbError, Tx};
 use crate::platform::Platform;
@@ -15,6 +16,15 @@ use crate::{execute, fetch_optional};
 
 /// How long an answer is kept.
 const KEPT: TimeDelta = TimeDelta::hours(24);
+
+/// The header as OpenAPI documents have it.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct KeyHeader {
+    /// Any unique text; kept for 24 hours
+    #[param(rename = "Idempotency-Key", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33")]
+    pub key: Option<String>,
+}
 
 /// A request that carries an `Idempotency-Key`.
 #[derive(Clone, Debug)]
@@ -70,6 +80,16 @@ impl Idempotent {
                 Ok(Some(Kept { status: u16::try_from(status).unwrap_or(200), answer: answer["body"].clone() }))
             }
         })
+    }
+
+    /// The same where there may be no key, over a connection of its own.
+    ///
+    /// # Errors
+    /// 422 when the key was used for another request; the database's.
+    pub async fn kept(key: Option<&Self>, platform: &Platform) -> Result<Option<Kept>, Problem> {
+        let Some(key) = key else { return Ok(None) };
+        let mut conn = platform.db.read().await?;
+        key.find(&mut conn, platform).await?
     }
 
     /// Keeps an answer in the transaction that did the work. A concurrent request with the same key that committed

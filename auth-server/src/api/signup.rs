@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::http::{ClientIp, Json};
-use shared::idempotency::{Idempotent, Kept};
+use shared::idempotency::{Idempotent, Kept, KeyHeader};
 use shared::ids::UserId;
 use shared::problem::{FieldError, Problem};
 use utoipa::ToSchema;
@@ -72,7 +72,7 @@ pub struct Accepted {
 /// `Idempotency-Key`, a repeated request gets the first one's answer.
 #[utoipa::path(
     post, path = "/api/v1/signup", tag = "Account", operation_id = "signUp",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours")),
+    params(KeyHeader),
     request_body = SignUp,
     responses(
         (status = 201, description = "The account is there", body = Created),
@@ -97,7 +97,7 @@ pub async fn sign_up(
     Json(request): Json<SignUp>,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&state, &headers, &request)?;
-    if let Some(kept) = find_kept(&state, key.as_ref()).await? {
+    if let Some(kept) = Idempotent::kept(key.as_ref(), &state.platform).await? {
         return Ok(again(kept));
     }
     let SignUp { email, password, given_name, family_name, referral_code, terms_version, locale } = request;
@@ -121,7 +121,7 @@ pub async fn sign_up(
             // Perhaps it was this very request, sent twice, that was faster.
             let same =
                 matches!(error, SignUpError::TakenEmail | SignUpError::AnsweredAlready | SignUpError::Invalid(_));
-            match find_kept(&state, key.as_ref().filter(|_| same)).await? {
+            match Idempotent::kept(key.as_ref().filter(|_| same), &state.platform).await? {
                 Some(kept) => Ok(again(kept)),
                 None => Err(problem(error)),
             }
@@ -134,12 +134,6 @@ fn idempotency_key(state: &AppState, headers: &HeaderMap, request: &SignUp) -> R
     // Keyed: a plain hash of it would be a hash of the password, of the kind that is guessed quickly.
     let body = state.platform.master_key.mac("signup-idempotency", &body);
     Idempotent::from_headers(headers, &["POST /api/v1/signup"], &body)
-}
-
-async fn find_kept(state: &AppState, key: Option<&Idempotent>) -> Result<Option<Kept>, Problem> {
-    let Some(key) = key else { return Ok(None) };
-    let mut conn = state.platform.db.read().await?;
-    key.find(&mut conn, &state.platform).await?
 }
 
 fn answer(outcome: &Outcome) -> (u16, Value) {

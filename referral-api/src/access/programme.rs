@@ -53,11 +53,11 @@ impl<S: Scope> FromRequestParts<AppState> for Manager<S> {
     }
 }
 
-const FOR_MANAGERS: &str =
+pub(super) const FOR_MANAGERS: &str =
     "this is for administrators, and for apps of the operator's own that speak for themselves (client_credentials)";
 
 /// The scope says what the client may do, the role what the person may: read anew, for it may have been taken away.
-async fn administrator(state: &AppState, user: UserId) -> Result<(), Problem> {
+pub(super) async fn administrator(state: &AppState, user: UserId) -> Result<(), Problem> {
     let mut conn = state.platform().db.read().await?;
     let is_admin = users::by_id(&mut conn, user).await?.is_some_and(|user| user.is_admin());
     if is_admin { Ok(()) } else { Err(Problem::forbidden().with_detail(FOR_MANAGERS)) }

@@ -7,8 +7,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use shared::ids::{ClientId, UserId};
 use shared::problem::Problem;
-use shared::users;
 
+use super::programme::{FOR_MANAGERS, administrator};
 use super::{ADMIN_SCOPE, Caller, Scope};
 use crate::state::AppState;
 
@@ -64,18 +64,10 @@ impl<S: Scope> FromRequestParts<AppState> for Webhooks<S> {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let Caller { token, .. } = <Caller<S> as FromRequestParts<AppState>>::from_request_parts(parts, state).await?;
         if let Some(user) = token.user {
-            let forbidden = || {
-                Problem::forbidden()
-                    .with_detail("this is for administrators, and for clients that speak for themselves")
-            };
-            if !token.has_scope(ADMIN_SCOPE) {
-                return Err(forbidden());
+            if !token.has_scope(ADMIN_SCOPE) || token.is_pairwise {
+                return Err(Problem::forbidden().with_detail(FOR_MANAGERS));
             }
-            // The scope says what the client may do, the role what the person may: read anew, for it may have been taken away.
-            let mut conn = state.platform().db.read().await?;
-            if !users::by_id(&mut conn, user).await?.is_some_and(|user| user.is_admin()) {
-                return Err(forbidden());
-            }
+            administrator(state, user).await?;
         }
         Ok(Self { administrator: token.user, client: ClientId(token.client_id), scope: PhantomData })
     }

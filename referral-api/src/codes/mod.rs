@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use shared::db::DbError;
 use shared::email::Email;
 use shared::http::{ClientIp, Json, Path, Query};
-use shared::idempotency::{Idempotent, Kept};
+use shared::idempotency::{Idempotent, KeyHeader};
 use shared::ids::{ClientId, CodeId, UserId};
 use shared::problem::{FieldError, Problem};
 use shared::referrals::clicks::{self, Listed};
@@ -27,7 +27,7 @@ use shared::{audit, users};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Caller, Person, ReadCodes, WriteCodes, account_gone};
-use crate::paging::{Page, Position};
+use crate::paging::{Page, PageQuery};
 use crate::state::AppState;
 
 /// Of 10^12 codes, drawing a taken one twice means that something else is wrong.
@@ -123,18 +123,6 @@ pub struct FoundCode {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// How many items to show, 1 to 100. Default: 20.
-    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
-    limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
-    cursor: Option<String>,
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub struct LookupQuery {
     /// The referrer's email address.
     #[param(example = "ann@example.com", format = Email)]
@@ -179,7 +167,7 @@ fn link(code: &str, state: &AppState) -> String {
 #[utoipa::path(
     post, path = "/v1/referral-codes", tag = "Referral codes", operation_id = "createReferralCode",
     security(("oauth2" = ["referral-codes:write"]), ("token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33")),
+    params(KeyHeader),
     request_body = NewCode,
     responses(
         (status = 201, description = "Created", body = Code, headers(("Location" = String, description = "The new code"))),
@@ -199,7 +187,7 @@ pub async fn create(
     let user = caller.user;
     let request = serde_json::to_vec(&new).map_err(|_| Problem::internal())?;
     let key = Idempotent::from_headers(&headers, &["POST /v1/referral-codes", &user.to_string()], &request)?;
-    if let Some(kept) = find_kept(key.as_ref(), &state).await? {
+    if let Some(kept) = Idempotent::kept(key.as_ref(), platform).await? {
         return created(kept.answer);
     }
 
@@ -208,7 +196,7 @@ pub async fn create(
         match insert(&state, &caller, &code, expires_at, new.max_uses, key.as_ref()).await {
             Ok(Some(answer)) => return created(answer),
             // Somebody was faster: perhaps this very request, sent twice.
-            Ok(None) => match find_kept(key.as_ref(), &state).await? {
+            Ok(None) => match Idempotent::kept(key.as_ref(), platform).await? {
                 Some(kept) => return created(kept.answer),
                 None => {
                     return Err(Problem::conflict(
@@ -218,7 +206,7 @@ pub async fn create(
                 }
             },
             Err(DbError::UniqueViolation(_)) => {
-                if let Some(kept) = find_kept(key.as_ref(), &state).await? {
+                if let Some(kept) = Idempotent::kept(key.as_ref(), platform).await? {
                     return created(kept.answer);
                 }
                 if chosen.is_some() {
@@ -255,12 +243,6 @@ async fn insert(
     }
     tx.commit().await?;
     Ok(Some(answer))
-}
-
-async fn find_kept(key: Option<&Idempotent>, state: &AppState) -> Result<Option<Kept>, Problem> {
-    let Some(key) = key else { return Ok(None) };
-    let mut conn = state.platform().db.read().await?;
-    key.find(&mut conn, state.platform()).await?
 }
 
 fn created(answer: Value) -> Result<Response, Problem> {
@@ -305,7 +287,7 @@ fn check(new: &NewCode, state: &AppState) -> Result<(DateTime<Utc>, Option<Refer
 #[utoipa::path(
     get, path = "/v1/referral-codes", tag = "Referral codes", operation_id = "listReferralCodes",
     security(("oauth2" = ["referral-codes:read"]), ("token" = [])),
-    params(ListQuery),
+    params(PageQuery),
     responses(
         (status = 200, description = "A page of codes", body = Page<ListedCode>),
         (status = 422, description = "A parameter is at fault", body = Problem, content_type = "application/problem+json"),
@@ -314,9 +296,9 @@ fn check(new: &NewCode, state: &AppState) -> Result<(DateTime<Utc>, Option<Refer
 pub async fn list(
     State(state): State<AppState>,
     caller: Person<ReadCodes>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<ListedCode>>, Problem> {
-    let position = Position::read(query.limit, query.cursor.as_deref())?;
+    let position = query.position()?;
     let mut conn = state.platform().db.read().await?;
     let rows = clicks::page_of(&mut conn, caller.user, position.before.map(CodeId), position.rows()).await?;
     drop(conn);
@@ -358,7 +340,7 @@ pub async fn get(
     security(("oauth2" = ["referral-codes:write"]), ("token" = [])),
     params(
         ("code" = String, Path, description = "The code, in upper or lower case", example = "7K2M9QXD"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
+        KeyHeader,
     ),
     responses(
         (status = 204, description = "Deleted"),
@@ -375,7 +357,7 @@ pub async fn delete(
     let folded = CodeKey::fold(&code).ok_or_else(no_such_code)?;
     let scope = ["DELETE /v1/referral-codes", &caller.user.to_string()];
     let key = Idempotent::from_headers(&headers, &scope, folded.as_str().as_bytes())?;
-    if find_kept(key.as_ref(), &state).await?.is_some() {
+    if Idempotent::kept(key.as_ref(), platform).await?.is_some() {
         return Ok(StatusCode::NO_CONTENT);
     }
     let mut tx = platform.db.begin().await?;
@@ -383,7 +365,7 @@ pub async fn delete(
     let Some(row) = deleted else {
         drop(tx);
         // Perhaps this very request, sent twice, was faster.
-        let kept = find_kept(key.as_ref(), &state).await?;
+        let kept = Idempotent::kept(key.as_ref(), platform).await?;
         return kept.map(|_| StatusCode::NO_CONTENT).ok_or_else(no_such_code);
     };
     let queued_at = state.codes().queue(&mut tx, &row).await?;

@@ -8,14 +8,14 @@ use serde_json::json;
 use shared::audit;
 use shared::db::DbError;
 use shared::http::{Json, Path};
-use shared::idempotency::Idempotent;
+use shared::idempotency::{Idempotent, KeyHeader};
 use shared::ids::ClientId;
 use shared::problem::{FieldError, Problem};
 use shared::referrals::code::{CodeKey, ReferralCode};
 use shared::referrals::rotation::{self, Rotated};
 use shared::referrals::store::CodeRow;
 
-use super::{Code, DRAWS, NewCode, check, created, find_kept, no_such_code};
+use super::{Code, DRAWS, NewCode, check, created, no_such_code};
 use crate::access::{Person, WriteCodes, account_gone};
 use crate::state::AppState;
 
@@ -29,7 +29,7 @@ use crate::state::AppState;
     security(("oauth2" = ["referral-codes:write"]), ("token" = [])),
     params(
         ("code" = String, Path, description = "The code that ends, in upper or lower case", example = "7K2M9QXD"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
+        KeyHeader,
     ),
     request_body = NewCode,
     responses(
@@ -53,7 +53,7 @@ pub async fn create(
     let request = serde_json::to_vec(&(old.as_str(), &new)).map_err(|_| Problem::internal())?;
     let scope = ["POST /v1/referral-codes/{code}/rotate", &caller.user.to_string()];
     let key = Idempotent::from_headers(&headers, &scope, &request)?;
-    if let Some(kept) = find_kept(key.as_ref(), &state).await? {
+    if let Some(kept) = Idempotent::kept(key.as_ref(), platform).await? {
         return created(kept.answer);
     }
     for _ in 0..DRAWS {
@@ -70,7 +70,7 @@ pub async fn create(
                 Problem::conflict("code-taken", "somebody has or had this code").with_error(taken)
             }
             // A drawn one that is taken, or this very request, sent twice.
-            Err(DbError::UniqueViolation(_)) => match find_kept(key.as_ref(), &state).await? {
+            Err(DbError::UniqueViolation(_)) => match Idempotent::kept(key.as_ref(), platform).await? {
                 Some(kept) => return created(kept.answer),
                 None => continue,
             },
@@ -78,7 +78,7 @@ pub async fn create(
             Err(error) => return Err(error.into()),
         };
         // Somebody was faster: perhaps this very request.
-        return match find_kept(key.as_ref(), &state).await? {
+        return match Idempotent::kept(key.as_ref(), platform).await? {
             Some(kept) => created(kept.answer),
             None => Err(refusal),
         };

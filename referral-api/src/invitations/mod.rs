@@ -13,7 +13,7 @@ use serde_json::json;
 use shared::db::{Conn, DbError};
 use shared::email::Email;
 use shared::http::{ClientIp, Json};
-use shared::idempotency::Idempotent;
+use shared::idempotency::{Idempotent, KeyHeader};
 use shared::ids::{ClientId, UserId};
 use shared::outbox::{self, Job};
 use shared::problem::{FieldError, Problem};
@@ -58,7 +58,7 @@ pub struct Accepted {
 #[utoipa::path(
     post, path = "/v1/invitations", tag = "Invitations", operation_id = "createInvitation",
     security(("oauth2" = ["referral-codes:read"]), ("token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33")),
+    params(KeyHeader),
     request_body = NewInvitation,
     responses(
         (status = 202, description = "Accepted", body = Accepted),
@@ -92,11 +92,8 @@ pub async fn create(
     let owner = asker.filter(|asker| asker.email_key == referrer.key).map(|asker| asker.id);
     let request = serde_json::to_vec(&new).map_err(|_| Problem::internal())?;
     let key = Idempotent::from_headers(&headers, &["POST /v1/invitations", &caller], &request)?;
-    if let Some(key) = &key {
-        let mut conn = platform.db.read().await?;
-        if key.find(&mut conn, platform).await??.is_some() {
-            return Ok(accepted());
-        }
+    if Idempotent::kept(key.as_ref(), platform).await?.is_some() {
+        return Ok(accepted());
     }
     let bucket = ip.bucket();
     let counted_by = if token.is_some() { caller.as_bytes() } else { bucket.as_slice() };

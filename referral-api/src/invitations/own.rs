@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::audit;
 use shared::email::Email;
 use shared::http::{Json, Path, Query};
-use shared::idempotency::Idempotent;
+use shared::idempotency::{Idempotent, KeyHeader};
 use shared::ids::{ClientId, InvitationId};
 use shared::problem::{FieldError, Problem};
 use shared::referrals::invitations::{self, InvitationStatus, Row};
@@ -120,7 +120,7 @@ pub async fn get(
     security(("oauth2" = ["referral-codes:read"]), ("token" = [])),
     params(
         ("id" = String, Path, description = "The invitation's id", example = "0198c0de-7a2b-7000-8000-000000000001"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
+        KeyHeader,
     ),
     responses(
         (status = 204, description = "Withdrawn"),
@@ -138,7 +138,7 @@ pub async fn withdraw(
     let id: InvitationId = id.parse().map_err(|_| no_such_invitation())?;
     let scope = ["DELETE /v1/invitations", &caller.user.to_string()];
     let key = Idempotent::from_headers(&headers, &scope, id.0.as_bytes())?;
-    if is_kept(&state, key.as_ref()).await? {
+    if Idempotent::kept(key.as_ref(), platform).await?.is_some() {
         return Ok(StatusCode::NO_CONTENT);
     }
     let mut tx = platform.db.begin().await?;
@@ -146,7 +146,7 @@ pub async fn withdraw(
         let known = invitations::of(&mut tx, caller.user, id).await?.is_some();
         drop(tx);
         // Perhaps this very request, sent twice, was faster.
-        if is_kept(&state, key.as_ref()).await? {
+        if Idempotent::kept(key.as_ref(), platform).await?.is_some() {
             return Ok(StatusCode::NO_CONTENT);
         }
         return Err(if known {
@@ -163,12 +163,6 @@ pub async fn withdraw(
     }
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn is_kept(state: &AppState, key: Option<&Idempotent>) -> Result<bool, Problem> {
-    let Some(key) = key else { return Ok(false) };
-    let mut conn = state.platform().db.read().await?;
-    Ok(key.find(&mut conn, state.platform()).await??.is_some())
 }
 
 fn no_such_invitation() -> Problem {

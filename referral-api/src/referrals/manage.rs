@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::db::{Conn, DbError};
 use shared::http::{Json, Path, Query};
-use shared::idempotency::Idempotent;
+use shared::idempotency::{Idempotent, KeyHeader};
 use shared::ids::{ClientId, ReferralId, UserId};
 use shared::problem::{FieldError, Problem};
 use shared::referrals::life::{self, EventRow, NoChange, Status};
 use shared::referrals::signals::{self, Signal, SignalRow};
 use shared::referrals::store::{self, Filter};
-use shared::{Platform, audit, fetch_optional, users};
+use shared::{audit, fetch_optional, users};
 use sqlx::types::Json as Stored;
 use utoipa::{IntoParams, ToSchema};
 
@@ -331,7 +331,7 @@ macro_rules! steps {
             security(("oauth2" = ["referrals:admin"]), ("token" = [])),
             params(
                 ("id" = String, Path, description = "The referral's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b90"),
-                ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
+                KeyHeader,
             ),
             request_body = Step,
             responses(
@@ -426,8 +426,8 @@ async fn take(
     let caller = manager.token.counted_as();
     let request = serde_json::to_vec(step).map_err(|_| Problem::internal())?;
     let key = Idempotent::from_headers(headers, &[&route, &caller], &request)?;
-    if let Some(kept) = find_kept(key.as_ref(), platform).await? {
-        return Ok(kept);
+    if let Some(kept) = Idempotent::kept(key.as_ref(), platform).await? {
+        return Ok(done(kept.answer));
     }
     let reason = step.reason.trim();
     let actor = manager.actor();
@@ -444,8 +444,8 @@ async fn take(
         Err(why) => {
             drop(tx);
             // Perhaps this very request, sent twice, was faster.
-            return match find_kept(key.as_ref(), platform).await? {
-                Some(kept) => Ok(kept),
+            return match Idempotent::kept(key.as_ref(), platform).await? {
+                Some(kept) => Ok(done(kept.answer)),
                 None => Err(refused(why)),
             };
         }
@@ -460,7 +460,8 @@ async fn take(
         match key.keep(&mut tx, platform, 200, &answer).await {
             Err(error) if error.is_unique_violation() => {
                 drop(tx);
-                return find_kept(Some(key), platform).await?.ok_or_else(Problem::internal);
+                let kept = Idempotent::kept(Some(key), platform).await?.ok_or_else(Problem::internal)?;
+                return Ok(done(kept.answer));
             }
             kept => kept?,
         }
@@ -471,12 +472,6 @@ async fn take(
 
 fn done(answer: Value) -> Response {
     (StatusCode::OK, Json(answer)).into_response()
-}
-
-async fn find_kept(key: Option<&Idempotent>, platform: &Platform) -> Result<Option<Response>, Problem> {
-    let Some(key) = key else { return Ok(None) };
-    let mut conn = platform.db.read().await?;
-    Ok(key.find(&mut conn, platform).await??.map(|kept| done(kept.answer)))
 }
 
 fn check(step: &Step, what: What) -> Result<(), Problem> {

@@ -2,16 +2,16 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shared::http::{Json, Path, Query};
 use shared::ids::ReferralId;
 use shared::problem::Problem;
 use shared::referrals::rewards::{self, Balance, Entry};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Reader;
-use crate::paging::Position;
+use crate::paging::PageQuery;
 use crate::state::AppState;
 
 /// An entry of the ledger. Entries never change; what is taken back is an entry of its own.
@@ -72,18 +72,6 @@ pub struct Rewards {
     next_cursor: Option<String>,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct RewardsQuery {
-    /// How many items to show, 1 to 100. Default: 20.
-    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
-    limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
-    cursor: Option<String>,
-}
-
 impl RewardEntry {
     fn of(entry: Entry) -> Self {
         Self {
@@ -106,7 +94,7 @@ impl RewardEntry {
 #[utoipa::path(
     get, path = "/v1/referrers/{id}/rewards", tag = "Referrals", operation_id = "listRewards",
     security(("oauth2" = ["referrals:read"]), ("token" = [])),
-    params(("id" = String, Path, description = "The person's id, or `me`", example = "me"), RewardsQuery),
+    params(("id" = String, Path, description = "The person's id, or `me`", example = "me"), PageQuery),
     responses(
         (status = 200, description = "Balances, and a page of the ledger", body = Rewards),
         (status = 404, description = "For administrators: there is no such account", body = Problem, content_type = "application/problem+json"),
@@ -117,10 +105,10 @@ pub async fn list(
     State(state): State<AppState>,
     caller: Reader,
     Path(id): Path<String>,
-    Query(query): Query<RewardsQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<Rewards>, Problem> {
     let about = caller.about(&state, &id).await?;
-    let position = Position::read(query.limit, query.cursor.as_deref())?;
+    let position = query.position()?;
     let mut conn = state.platform().db.read().await?;
     let balances = rewards::balances(&mut conn, about.referrer).await?;
     let rows = rewards::page_of(&mut conn, about.referrer, position.before, position.rows()).await?;

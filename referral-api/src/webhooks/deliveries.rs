@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::db::{Conn, DbError, Tx};
 use shared::http::{Json, Path, Query};
+use shared::idempotency::KeyHeader;
 use shared::ids::WebhookEndpointId;
 use shared::problem::{FieldError, Problem};
 use shared::webhooks::{Message, MessageId, TEST};
@@ -300,7 +301,7 @@ async fn attempts(
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
         ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
+        KeyHeader,
     ),
     responses(
         (status = 202, description = "It will be sent", body = Delivery),
@@ -393,7 +394,7 @@ async fn hold_enabled(tx: &mut Tx, caller: &Webhooks<ChangeWebhooks>, id: Webhoo
     params(
         ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
         ("message_id" = String, Path, description = "The message's id", example = "msg_0197f3a0b1c27d3e8f40516273849506"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
+        KeyHeader,
     ),
     responses(
         (status = 202, description = "It will be sent", body = Replayed),
@@ -453,7 +454,7 @@ async fn send_again(
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
         ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
+        KeyHeader,
     ),
     request_body = Replay,
     responses(

@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 use shared::audit;
 use shared::db::Tx;
 use shared::http::{Json, Path, Query};
+use shared::idempotency::KeyHeader;
 use shared::ids::{ClientId, WebhookEndpointId};
 use shared::outbound::Refused;
 use shared::problem::{FieldError, Problem};
 use shared::webhooks::KINDS;
 use url::Url;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::keys::{self, Scheme, shown_public_key};
@@ -25,7 +26,7 @@ use super::once::Once;
 use super::store::{self, EndpointRow};
 use super::{count_write, no_such_endpoint};
 use crate::access::{ChangeWebhooks, SeeWebhooks, Webhooks};
-use crate::paging::{Page, Position};
+use crate::paging::{Page, PageQuery};
 use crate::state::AppState;
 
 const LONGEST_URL: usize = 2048;
@@ -159,18 +160,6 @@ pub struct EndpointRotated {
     previous_valid_until: DateTime<Utc>,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// How many items to show, 1 to 100. Default: 20.
-    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
-    limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    #[param(example = "AZD0nOAAe8qeQvI0p3q1xA")]
-    cursor: Option<String>,
-}
-
 impl From<EndpointRow> for Endpoint {
     fn from(row: EndpointRow) -> Self {
         let events = row.events();
@@ -207,7 +196,7 @@ impl From<EndpointRow> for Endpoint {
 #[utoipa::path(
     post, path = "/v1/webhook-endpoints", tag = "Webhooks", operation_id = "createWebhookEndpoint",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33")),
+    params(KeyHeader),
     request_body = NewEndpoint,
     responses(
         (status = 201, description = "Registered", body = EndpointWithSecret, headers(("Location" = String, description = "The new endpoint"))),
@@ -363,7 +352,7 @@ fn check_events(events: &BTreeSet<String>) -> Result<(), String> {
 #[utoipa::path(
     get, path = "/v1/webhook-endpoints", tag = "Webhooks", operation_id = "listWebhookEndpoints",
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
-    params(ListQuery),
+    params(PageQuery),
     responses(
         (status = 200, description = "A page of endpoints", body = Page<Endpoint>),
         (status = 422, description = "A parameter is at fault", body = Problem, content_type = "application/problem+json"),
@@ -372,9 +361,9 @@ fn check_events(events: &BTreeSet<String>) -> Result<(), String> {
 pub async fn list(
     State(state): State<AppState>,
     caller: Webhooks<SeeWebhooks>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<Endpoint>>, Problem> {
-    let position = Position::read(query.limit, query.cursor.as_deref())?;
+    let position = query.position()?;
     let before = WebhookEndpointId(position.before.unwrap_or(Uuid::max()));
     let mut conn = state.platform().db.read().await?;
     let rows = store::page_of(&mut conn, caller.sees(), before, position.rows()).await?;
@@ -412,7 +401,7 @@ pub async fn get(
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
         ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
+        KeyHeader,
     ),
     request_body = EndpointChange,
     responses(
@@ -492,7 +481,7 @@ async fn apply(
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
         ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
+        KeyHeader,
     ),
     responses(
         (status = 204, description = "Deleted"),
@@ -543,7 +532,7 @@ async fn remove(
     security(("oauth2" = ["webhooks:manage"]), ("token" = [])),
     params(
         ("id" = WebhookEndpointId, Path, description = "The endpoint's id", example = "0197d8c2-5a70-7c3e-9f4b-2d1c6a7e8b95"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Any unique text; kept for 24 hours", example = "5f1c0a52-8c1e-4d6b-9f0e-2b7a4c9d1e33"),
+        KeyHeader,
     ),
     responses(
         (status = 200, description = "Rotated", body = EndpointRotated),

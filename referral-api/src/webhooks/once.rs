@@ -66,10 +66,8 @@ impl<'a> Once<'a> {
     }
 
     async fn kept(&self) -> Result<Option<Value>, Problem> {
-        let Some(key) = &self.key else { return Ok(None) };
         let platform = self.state.platform();
-        let mut conn = platform.db.read().await?;
-        let Some(kept) = key.find(&mut conn, platform).await?? else { return Ok(None) };
+        let Some(kept) = Idempotent::kept(self.key.as_ref(), platform).await? else { return Ok(None) };
         let sealed = STANDARD.decode(kept.answer["sealed"].as_str().unwrap_or_default()).unwrap_or_default();
         let plain = platform.master_key.open(PURPOSE, self.context.as_bytes(), &sealed);
         let answer = plain.ok().and_then(|plain| serde_json::from_slice(&plain).ok());
