@@ -9,9 +9,11 @@ mod check;
 mod keys;
 mod programme;
 mod tls;
+mod upstream;
 mod webhooks;
 
 pub use check::{ConfigError, Mistake, load, load_from};
 pub use keys::*;
 pub use programme::{QualifyOn, RewardRule, Side};
 pub use tls::TlsSettings;
+pub use upstream::{Upstream, UpstreamClaims};

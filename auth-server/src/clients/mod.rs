@@ -4,22 +4,18 @@ pub(crate) mod check;
 pub mod documents;
 pub mod initial_access_tokens;
 pub mod keys;
+mod lookup;
 mod members;
 mod metadata;
 mod pairwise;
 pub mod registration;
 mod response_mode;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
-use moka::future::Cache;
+use chrono::{DateTime, Utc};
 use oxide_auth::primitives::scope::Scope;
 use serde_json::json;
 use shared::brand::{Colour, Style, Theme};
 use shared::db::{Conn, DbError, Tx};
-use shared::http::ClientIp;
 use shared::ids::{ClientId, GrantId};
 use shared::revocations::{Kind, revoke};
 use shared::secret::{PlainToken, TokenHash};
@@ -31,6 +27,7 @@ use crate::keys::Algorithm;
 
 pub use check::{Fault, check_redirect_uri, faults, inferred_application_type, is_loopback, mtls_auth_methods};
 pub use documents::NotNow;
+pub use lookup::Clients;
 pub use members::{Requested, Unknown, describe, parse};
 pub use metadata::{
     AUTH_METHODS, AUTHORIZATION_DETAILS_TYPES, ClientMetadata, DEVICE_CODE, GRANT_TYPES, ID_TOKEN_ALGS, JWT_BEARER,
@@ -39,13 +36,6 @@ pub use metadata::{
 pub use response_mode::ResponseMode;
 
 use check::{check, sector};
-use documents::{Documents, Failure};
-
-/// How long a client that was read is believed: a change made by the CLI takes effect within this time.
-const KEPT: Duration = Duration::from_secs(1);
-
-/// How exactly it is known when a client that registered itself was of use last.
-const USED: TimeDelta = TimeDelta::days(1);
 
 /// A registered client.
 #[derive(Clone, Debug)]
@@ -216,127 +206,6 @@ pub enum ClientError {
     Exists(ClientId),
     #[error(transparent)]
     Database(#[from] DbError),
-}
-
-/// The clients, as handlers look them up: one indexed read, kept for a second.
-#[derive(Clone)]
-pub struct Clients {
-    platform: Platform,
-    // What is not there is kept too, or made-up ids would each cost a read.
-    kept: Cache<ClientId, Option<Arc<Client>>>,
-    documents: Documents,
-    /// Documents that are being fetched for the first time: one fetch serves all who wait for it.
-    met: Cache<ClientId, Arc<Client>>,
-}
-
-impl Clients {
-    pub fn new(platform: Platform) -> Self {
-        let documents = Documents::new(&platform);
-        let met = Cache::builder().max_capacity(1_000).time_to_live(KEPT).build();
-        Self { platform, kept: Cache::builder().max_capacity(10_000).time_to_live(KEPT).build(), documents, met }
-    }
-
-    /// The client with this id; of those that are known by a document, one that was met before.
-    pub async fn get(&self, id: &ClientId) -> Result<Option<Arc<Client>>, DbError> {
-        // What can't be registered is not looked for, nor kept: strangers choose what stands here.
-        let registered = is_client_id(id.as_str());
-        if !registered && !self.documents.may_be_one(id) {
-            return Ok(None);
-        }
-        match self.kept.get(id).await {
-            Some(found) if registered || found.is_some() => Ok(found),
-            // Boxed, as is everything here and at the token endpoint that is seldom gone: a future is as large as the
-            // largest thing it may wait for, and is made and moved for every request.
-            _ => Box::pin(self.look_up(id, registered)).await,
-        }
-    }
-
-    async fn look_up(&self, id: &ClientId, registered: bool) -> Result<Option<Arc<Client>>, DbError> {
-        // One look-up, and one fetch of a document that went stale, serves all who wait for it.
-        let found = self.kept.try_get_with_by_ref(id, async {
-            let client = if registered {
-                by_id(&mut self.platform.db.read().await?, id).await?
-            } else {
-                self.documents.known(id).await?
-            };
-            Ok::<_, DbError>(client.map(Arc::new))
-        });
-        let found = found.await.map_err(shared_error)?;
-        // A document that could not be had is asked for again (draft §5.2: errors are not kept).
-        if !registered && found.is_none() {
-            self.forget(id).await;
-        }
-        Ok(found)
-    }
-
-    /// A flow begins: a client that is known by its document, and that was never seen, is looked for where its id leads.
-    /// Nowhere else, or whoever sends made-up ids to the token endpoint would have us call on anybody they name.
-    ///
-    /// # Errors
-    /// When `caller` brought too many strangers, or too many are being looked for just now. A document that is not there
-    /// or not acceptable is no error: there is no such client then.
-    pub async fn meet(&self, id: &ClientId, caller: &ClientIp) -> Result<(), NotNow> {
-        if is_client_id(id.as_str()) || !self.documents.may_be_one(id) || self.get(id).await?.is_some() {
-            return Ok(());
-        }
-        self.documents.admit(caller).await?;
-        let met = self.met.try_get_with_by_ref(id, async { self.documents.meet(id).await.map(Arc::new) });
-        match met.await {
-            Ok(client) => {
-                self.kept.insert(id.clone(), Some(client)).await;
-                Ok(())
-            }
-            Err(failure) => match Arc::try_unwrap(failure) {
-                Ok(Failure::Database(error)) => Err(error.into()),
-                Ok(Failure::NotNow(limited)) => Err(limited.into()),
-                Ok(_) => Ok(()),
-                Err(shared) => match &*shared {
-                    Failure::Database(error) => Err(copy_of(error).into()),
-                    Failure::NotNow(limited) => Err((*limited).into()),
-                    _ => Ok(()),
-                },
-            },
-        }
-    }
-
-    /// Notes, once a day, that a client which registered itself acts for itself: that leaves no grant behind, and what
-    /// nobody uses is forgotten one day (`registration.unused_days`).
-    pub async fn mark_used(&self, client: &Client) -> Result<(), DbError> {
-        let now = self.platform.clock.now();
-        if client.origin != Origin::Registered || client.used_at.is_some_and(|at| at > now - USED) {
-            return Ok(());
-        }
-        Box::pin(self.write_use(client, now)).await
-    }
-
-    async fn write_use(&self, client: &Client, now: DateTime<Utc>) -> Result<(), DbError> {
-        let mut tx = self.platform.db.begin().await?;
-        execute!(
-            &mut tx,
-            "UPDATE clients SET used_at = $2 WHERE client_id = $1 AND (used_at IS NULL OR used_at <= $3)",
-            &client.client_id,
-            now,
-            now - USED
-        )?;
-        tx.commit().await?;
-        self.forget(&client.client_id).await;
-        Ok(())
-    }
-
-    /// Reads this client anew next time: call it where it was changed.
-    pub async fn forget(&self, id: &ClientId) {
-        self.kept.invalidate(id).await;
-    }
-}
-
-/// An error that several waited for, for each of them.
-fn shared_error(error: Arc<DbError>) -> DbError {
-    Arc::try_unwrap(error).unwrap_or_else(|shared| copy_of(&shared))
-}
-
-fn copy_of(error: &DbError) -> DbError {
-    let told = sqlx::Error::Io(std::io::Error::other(error.to_string()));
-    if error.is_unavailable() { DbError::Unavailable(told) } else { DbError::Other(told) }
 }
 
 #[derive(sqlx::FromRow)]

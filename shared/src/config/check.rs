@@ -352,7 +352,7 @@ fn contradictions(config: &Config) -> Vec<Mistake> {
         wrong("attribution.window_days", "at most 400: browsers keep no cookie longer".into());
     }
     lookups(config, &mut wrong);
-    upstreams(config, &mut wrong);
+    super::upstream::check(config, &mut wrong);
     super::programme::check(&config.programme, &mut wrong);
     super::webhooks::check(&config.webhooks, &mut wrong);
     super::brand::contradictions(config, &mut wrong);
@@ -383,44 +383,6 @@ fn lookups(config: &Config, wrong: &mut impl FnMut(&str, String)) {
     // With an empty secret anybody could sign.
     if enrichment.webhook_secret.as_ref().is_some_and(|secret| secret.expose().len() < 16) {
         wrong("enrichment.webhook_secret", "must have at least 16 characters: it is your secret API key".into());
-    }
-}
-
-/// What is wrong with the providers that people may sign in with.
-fn upstreams(config: &Config, wrong: &mut impl FnMut(&str, String)) {
-    let mut ids = std::collections::BTreeSet::new();
-    let mut issuers = std::collections::BTreeSet::new();
-    for upstream in &config.upstream {
-        let id = &upstream.id;
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if id.is_empty() || id.len() > 32 || !id.chars().all(plain) {
-            wrong("upstream", format!("the id {id:?} must be a few lower-case letters, digits and hyphens"));
-        }
-        if !ids.insert(id) {
-            wrong("upstream", format!("two have the id {id}"));
-        }
-        // An identity is known by issuer and subject: two clients at one issuer would be told the same people.
-        if !issuers.insert(&upstream.issuer) {
-            wrong("upstream", format!("two have the issuer {}", upstream.issuer));
-        }
-        if upstream.name.trim().is_empty() {
-            wrong("upstream", format!("{id} needs a name that people can read"));
-        }
-        let url =
-            url::Url::parse(&upstream.issuer).ok().filter(|url| url.query().is_none() && url.fragment().is_none());
-        let local = |url: &url::Url| url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."));
-        if !url.is_some_and(|url| url.scheme() == "https" || url.scheme() == "http" && local(&url)) {
-            wrong("upstream", format!("the issuer of {id} must be an https URL without query and fragment"));
-        }
-        if upstream.client_secret.is_some() && upstream.client_secret_file.is_some() {
-            wrong("upstream", format!("{id} has a client_secret and a client_secret_file; keep one"));
-        }
-        if let Err(error) = upstream.secret() {
-            wrong("upstream", format!("the client_secret_file of {id} can't be read: {error}"));
-        }
-        if !upstream.scopes.iter().any(|scope| scope == "openid") {
-            wrong("upstream", format!("the scopes of {id} must have openid among them"));
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::programme::{QualifyOn, RewardRule};
+use super::upstream::Upstream;
 use crate::brand::{Colour, Theme};
 use crate::referrals::signals::Signal;
 use crate::secret::Secret;
@@ -589,75 +590,6 @@ pub enum SignUpPolicy {
     Open,
     Invitation,
     Off,
-}
-
-/// An OpenID provider that people may sign in with.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Upstream {
-    /// Its name in our URLs.
-    pub id: String,
-    /// Its name as people read it.
-    pub name: String,
-    /// As it calls itself, byte for byte: some end with a slash.
-    pub issuer: String,
-    pub client_id: String,
-    #[serde(default)]
-    pub client_secret: Option<Secret>,
-    #[serde(default)]
-    pub client_secret_file: Option<PathBuf>,
-    #[serde(default = "Upstream::usual_scopes")]
-    pub scopes: Vec<String>,
-    #[serde(default)]
-    pub claims: UpstreamClaims,
-    /// Is its `email_verified` believed? What many providers call verified, a tenant of theirs may have typed.
-    #[serde(default)]
-    pub trust_email_verified: bool,
-    /// Does a sign-in there count as a factor beside one of ours?
-    #[serde(default)]
-    pub counts_as_factor: bool,
-}
-
-/// What its claims are called.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct UpstreamClaims {
-    pub email: String,
-    pub email_verified: String,
-    pub given_name: String,
-    pub family_name: String,
-}
-
-impl Default for UpstreamClaims {
-    fn default() -> Self {
-        Self {
-            email: "email".into(),
-            email_verified: "email_verified".into(),
-            given_name: "given_name".into(),
-            family_name: "family_name".into(),
-        }
-    }
-}
-
-impl Upstream {
-    fn usual_scopes() -> Vec<String> {
-        ["openid", "email", "profile"].map(str::to_owned).to_vec()
-    }
-
-    /// The client's secret; `None` for a public client.
-    ///
-    /// # Errors
-    /// When its file can't be read.
-    pub fn secret(&self) -> std::io::Result<Option<Secret>> {
-        match (&self.client_secret, &self.client_secret_file) {
-            (Some(secret), _) => Ok(Some(secret.clone())),
-            (None, Some(file)) => {
-                let text = std::fs::read_to_string(file)?;
-                Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
-            }
-            (None, None) => Ok(None),
-        }
-    }
 }
 
 /// How log lines look.
