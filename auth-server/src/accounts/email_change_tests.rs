@@ -1,5 +1,5 @@
 use super::super::signup::sign_up;
-use super::super::testing::{HERE, account, count, each_state, person, session_of, user};
+use super::super::testing::{HERE, account, code_of, count, each_state, person, referral_of, session_of, user};
 use super::*;
 
 async fn verified(state: &AppState, address: &str) -> UserId {
@@ -63,6 +63,30 @@ async fn the_address_changes_once_both_have_confirmed() {
             .collect();
         told.sort();
         assert_eq!(told, ["Ann+new@Gmail.com", "ann@example.com"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_changes_to_another_spelling_of_their_referrers_address_is_seen() {
+    each_state(&[], |state| async move {
+        let ann = verified(&state, "ann@example.com").await;
+        let code = code_of(&state.platform, ann, None).await;
+        sign_up(&state, account("new@example.org", Some(&code.code)), &HERE).await.unwrap();
+        let mut conn = state.platform.db.read().await.unwrap();
+        let newcomer = users::by_email(&mut conn, "new@example.org").await.unwrap().unwrap().id;
+        drop(conn);
+        assert_eq!(referral_of(&state, newcomer).await, Some(("pending".into(), "none".into(), vec![])));
+        let here = session_of(&state, newcomer).await;
+        let change = began(&state, newcomer, "ann+second@example.com").await;
+        // The first address was never proved: there the new one is enough.
+        let (token, _) = mailed(&state, change.id, Side::New).await.confirmation.unwrap();
+        let changed = confirm_by_link(&state, &token, Some(&here)).await.unwrap();
+        assert_eq!(changed, Confirmed::Changed);
+        assert_eq!(
+            referral_of(&state, newcomer).await,
+            Some(("verified".into(), "open".into(), vec!["cycle".to_owned()]))
+        );
     })
     .await;
 }

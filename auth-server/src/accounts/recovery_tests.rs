@@ -1,6 +1,6 @@
 use super::super::signin::{SignInError, authenticate};
 use super::super::signup::sign_up;
-use super::super::testing::{HERE, PASSWORD, account, count, each_state, person};
+use super::super::testing::{HERE, PASSWORD, account, code_of, count, each_state, person, referral_of};
 use super::*;
 
 const NEW: &str = "staple battery horse";
@@ -55,6 +55,35 @@ async fn of_many_who_use_a_link_at_once_exactly_one_sets_the_password() {
         let mut conn = state.platform.db.read().await.unwrap();
         assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM audit_events WHERE kind = 'password.reset'").await, 1);
         assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM users WHERE email_verified_at IS NOT NULL").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whose_address_was_never_proved_before_may_be_no_referral_of_who_opened_the_account() {
+    each_state(&[], |state| async move {
+        let referrer = person(&state, "bob@example.com").await;
+        let code = code_of(&state.platform, referrer, None).await;
+        for (address, proved, review, signals) in [
+            ("ann@example.com", false, "open", vec!["taken_over".to_owned()]),
+            ("cleo@example.com", true, "none", vec![]),
+        ] {
+            sign_up(&state, account(address, Some(&code.code)), &HERE).await.unwrap();
+            let mut conn = state.platform.db.read().await.unwrap();
+            let user = users::by_email(&mut conn, &email(address).key).await.unwrap().unwrap();
+            drop(conn);
+            if proved {
+                let mut tx = state.platform.db.begin().await.unwrap();
+                execute!(&mut tx, "UPDATE users SET email_verified_at = created_at WHERE id = $1", user.id).unwrap();
+                tx.commit().await.unwrap();
+                let mut tx = state.platform.db.begin().await.unwrap();
+                life::mark_verified(&mut tx, &state.platform, user.id).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+            let minted = mailed(&state, asked(&state, address).await).await.unwrap();
+            reset(&state, &Proof::Link(minted.token), NEW, &HERE).await.unwrap();
+            assert_eq!(referral_of(&state, user.id).await, Some(("verified".into(), review.into(), signals)));
+        }
     })
     .await;
 }

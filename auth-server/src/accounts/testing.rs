@@ -8,6 +8,7 @@ use shared::http::ClientIp;
 use shared::ids::{GrantId, SessionId, UserId};
 use shared::referrals::code::ReferralCode;
 use shared::referrals::store::{self, CodeRow};
+use shared::referrals::{life, signals};
 use shared::testing::each_store_with;
 use shared::users::User;
 
@@ -61,6 +62,14 @@ pub(crate) async fn code_of(platform: &Platform, referrer: UserId, max_uses: Opt
     let row = store::create(&mut tx, platform, referrer, &code, expires_at, max_uses).await.unwrap().unwrap();
     tx.commit().await.unwrap();
     row
+}
+
+/// The referral by which `user` came: its status, its review, and the signals against it.
+pub(crate) async fn referral_of(state: &AppState, user: UserId) -> Option<(String, String, Vec<String>)> {
+    let mut conn = state.platform.db.read().await.unwrap();
+    let row = life::of_user(&mut conn, user).await.unwrap()?;
+    let signals = signals::of(&mut conn, row.id).await.unwrap();
+    Some((row.status, row.review, signals.into_iter().map(|seen| seen.signal).collect()))
 }
 
 /// How many rows `sql` (`SELECT COUNT(*) …`) counts.

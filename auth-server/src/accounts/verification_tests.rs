@@ -4,7 +4,7 @@ use shared::referrals::store::by_key;
 
 use super::super::signin::{SignInError, authenticate, still_holds};
 use super::super::signup::{Outcome, sign_up};
-use super::super::testing::{HERE, PASSWORD, account, code_of, count, each_state, person};
+use super::super::testing::{HERE, PASSWORD, account, code_of, count, each_state, person, referral_of};
 use super::*;
 use shared::outbox::Job;
 
@@ -207,6 +207,40 @@ async fn who_proves_an_address_gets_the_account_without_the_sessions_tokens_and_
         assert!(matches!(mallory, Err(SignInError::Refused)));
         let ann = authenticate(&state, "ann@example.com", "what Ann chose", &HERE, "login").await.unwrap();
         assert_eq!(ann.given_name.as_deref(), Some("Ann"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stranger_who_opens_an_account_earns_nothing_with_it_once_its_owner_comes() {
+    each_state(&[], |state| async move {
+        let platform = &state.platform;
+        let (mallory, carl) = (person(&state, "mallory@example.com").await, person(&state, "carl@example.com").await);
+        let (planted, own) = (code_of(platform, mallory, None).await, code_of(platform, carl, None).await);
+        for address in ["ann@example.com", "bea@example.com"] {
+            sign_up(&state, account(address, Some(&planted.code)), &HERE).await.unwrap();
+        }
+        // Ann comes by a code of her own: that one counts, and the stranger's does not.
+        let token = pending(&state, "ann@example.com", "what Ann chose", Some(&own.code)).await;
+        let confirmed = confirm(&state, &token, &with("what Ann chose"), false).await.unwrap();
+        let Confirmed::Account { user_id: ann, referred: true } = confirmed else { panic!("{confirmed:?}") };
+        let mut conn = platform.db.read().await.unwrap();
+        let by_carl = store::referrals_of(&mut conn, carl, Some("verified"), None, 10).await.unwrap();
+        assert_eq!(by_carl.len(), 1);
+        let by_mallory = store::referrals_of(&mut conn, mallory, Some("rejected"), None, 10).await.unwrap();
+        assert_eq!((by_mallory.len(), by_mallory[0].email.as_deref()), (1, None), "and does not name her");
+        drop(conn);
+        assert_eq!(referral_of(&state, ann).await, Some(("verified".into(), "none".into(), vec![])));
+
+        // Bea has none: somebody has to look before the stranger is credited.
+        takes_over(&state, "bea@example.com").await;
+        let mut conn = platform.db.read().await.unwrap();
+        let bea = users::by_email(&mut conn, "bea@example.com").await.unwrap().unwrap().id;
+        drop(conn);
+        assert_eq!(
+            referral_of(&state, bea).await,
+            Some(("verified".into(), "open".into(), vec!["taken_over".to_owned()]))
+        );
     })
     .await;
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::email::Email;
+use shared::http::ClientIp;
 use shared::ids::UserId;
 use shared::outbox::Job;
 use shared::testing::each_store_with;
@@ -12,7 +13,8 @@ use sqlx::types::Json;
 
 use super::*;
 use crate::AppState;
-use crate::accounts::testing::{each_state, person};
+use crate::accounts::signup::{NewAccount, Outcome as SignedUp, SignUpError, sign_up};
+use crate::accounts::testing::{HERE, account as sign_up_form, code_of, each_state, person, referral_of};
 use crate::outside::enrichment::Enrichment;
 use crate::outside::hunter::{EmailVerdict, Reason};
 use crate::outside::worker::{Finding, Outcome};
@@ -80,6 +82,30 @@ async fn hunter_flags_invalid_and_disposable_addresses_and_nobody_else_whatever_
             delete_account(&platform, user).await;
         }
         assert_eq!(audited(&platform, "email_check.flagged").await.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_hunter_says_of_an_address_speaks_against_the_referral_of_its_owner_and_of_nobody_else() {
+    let fakes = fakes::start_anywhere().await.unwrap();
+    let settings = [("VERIFICATION__API_KEY", "fake"), ("VERIFICATION__BASE_URL", &fakes.hunter())];
+    each_state(&settings, |state| async move {
+        let referrer = person(&state, "valid@example.com").await;
+        let code = code_of(&state.platform, referrer, None).await;
+        let outside = outside(&state.platform);
+        for (address, review, signals) in [
+            ("webmail@example.com", "none", vec![]),
+            ("invalid@example.com", "open", vec!["undeliverable_email".to_owned()]),
+            ("disposable@example.com", "open", vec!["undeliverable_email".to_owned()]),
+        ] {
+            let outcome = sign_up(&state, sign_up_form(address, Some(&code.code)), &HERE).await.unwrap();
+            let SignedUp::Created { id, .. } = outcome else { panic!("{outcome:?}") };
+            assert_eq!(referral_of(&state, id).await.unwrap().1, "none", "before it was asked");
+            reset_allowances(&state.platform).await;
+            work(&outside).await;
+            assert_eq!(referral_of(&state, id).await, Some(("pending".into(), review.into(), signals)), "{address}");
+        }
     })
     .await;
 }
@@ -299,6 +325,37 @@ async fn a_slow_hunter_costs_a_sign_up_700_ms_at_most_and_soon_nothing() {
             // After five failures in a row Hunter is left alone.
             let bound = if attempt < 5 { 900 } else { 200 };
             assert!(started.elapsed() < Duration::from_millis(bound), "{attempt}: {:?}", started.elapsed());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_that_is_paid_for_is_asked_for_who_could_sign_up_and_so_often_an_hour_for_one_address() {
+    let fakes = std::sync::Arc::new(fakes::start_anywhere().await.unwrap());
+    let settings = [
+        ("VERIFICATION__API_KEY", "fake"),
+        ("VERIFICATION__BASE_URL", &fakes.hunter()),
+        ("VERIFICATION__INLINE", "true"),
+        ("LIMITS__ENABLED", "true"),
+    ];
+    each_state(&settings, |state| {
+        let fakes = fakes.clone();
+        async move {
+            let before = fakes.calls().len();
+            let asked = || fakes.calls().len() - before;
+            let unique = state.platform.random.uuid_v4();
+            let here = ClientIp(std::net::Ipv6Addr::from_bits(unique.as_u128()).into());
+            let weak = NewAccount { password: "password".into(), ..sign_up_form("disposable@example.com", None) };
+            assert!(matches!(sign_up(&state, weak, &here).await, Err(SignUpError::Invalid(_))));
+            assert_eq!(asked(), 0, "it would have been refused anyway");
+            let disposable = sign_up(&state, sign_up_form("disposable@example.com", None), &here).await;
+            assert!(matches!(disposable, Err(SignUpError::Invalid(_))), "{disposable:?}");
+            assert_eq!(asked(), 1);
+            let hour = Duration::from_secs(3600);
+            while state.platform.limits.check("inline-email-check", &here.bucket(), 100, hour).await.is_ok() {}
+            assert!(sign_up(&state, sign_up_form("disposable@example.com", None), &here).await.is_ok());
+            assert_eq!(asked(), 1, "beyond the hour's, people pass unasked");
         }
     })
     .await;
