@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use shared::db::{DbError, Tx};
 use shared::ids::UserId;
-use shared::platform::every;
+use shared::platform::{every, seldom};
 use shared::referrals::cached::{self, Entry};
 use shared::referrals::code::CodeKey;
 use shared::referrals::deletion::{self, TRUST, deliver, forget};
@@ -48,11 +48,14 @@ impl CodeCache {
         if trusted && let Some(row) = Entry::Code(key.clone()).get(&self.0.platform).await {
             return Ok(Some(row));
         }
-        let mut conn = self.0.platform.db.read().await?;
-        let row = store::by_key(&mut conn, key).await?;
-        drop(conn);
-        self.keep(trusted, row.as_ref()).await;
-        Ok(row)
+        seldom(async {
+            let mut conn = self.0.platform.db.read().await?;
+            let row = store::by_key(&mut conn, key).await?;
+            drop(conn);
+            self.keep(trusted, row.as_ref()).await;
+            Ok(row)
+        })
+        .await
     }
 
     /// The code of `referrer` that somebody could sign up with now. `None` is never cached, so that it takes as long
@@ -66,11 +69,14 @@ impl CodeCache {
         {
             return Ok(Some(row));
         }
-        let mut conn = self.0.platform.db.read().await?;
-        let row = store::active_of(&mut conn, referrer).await?.filter(|row| row.is_usable(now));
-        drop(conn);
-        self.keep(trusted, row.as_ref()).await;
-        Ok(row)
+        seldom(async {
+            let mut conn = self.0.platform.db.read().await?;
+            let row = store::active_of(&mut conn, referrer).await?.filter(|row| row.is_usable(now));
+            drop(conn);
+            self.keep(trusted, row.as_ref()).await;
+            Ok(row)
+        })
+        .await
     }
 
     async fn keep(&self, trusted: bool, row: Option<&CodeRow>) {

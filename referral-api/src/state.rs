@@ -8,6 +8,7 @@ use shared::cache::CacheKey;
 use shared::db::DbError;
 use shared::dpop::Nonces;
 use shared::ids::UserId;
+use shared::platform::seldom;
 use shared::users::User;
 use shared::{Platform, subjects};
 
@@ -32,8 +33,8 @@ struct Inner {
     platform: Platform,
     keys: KeySet,
     codes: CodeCache,
-    known_users: moka::future::Cache<UserId, ()>,
-    pairwise_subjects: moka::future::Cache<String, UserId>,
+    known_users: moka::sync::Cache<UserId, ()>,
+    pairwise_subjects: moka::sync::Cache<String, UserId>,
     addresses: moka::sync::Cache<CacheKey, Whose>,
     nonces: Nonces,
     verified: Verified,
@@ -54,8 +55,8 @@ impl AppState {
     pub fn new(platform: Platform) -> Self {
         let keys = KeySet::new(platform.config.jwks_url(), platform.outbound.trusted().clone(), platform.clock.clone());
         let codes = CodeCache::new(platform.clone());
-        let known_users = moka::future::Cache::builder().max_capacity(10_000).time_to_live(KNOWN_FOR).build();
-        let pairwise_subjects = moka::future::Cache::builder().max_capacity(10_000).time_to_live(SUBJECT_FOR).build();
+        let known_users = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(KNOWN_FOR).build();
+        let pairwise_subjects = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(SUBJECT_FOR).build();
         let addresses = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(ADDRESS_FOR).build();
         let nonces = Nonces::new(&platform.master_key);
         let max = platform.config.limits.api_requests_per_minute;
@@ -113,16 +114,19 @@ impl AppState {
 
     /// Whose pairwise subject identifier is it?
     pub(crate) async fn pairwise_subject(&self, subject: &str) -> Result<Option<UserId>, DbError> {
-        if let Some(user) = self.0.pairwise_subjects.get(subject).await {
+        if let Some(user) = self.0.pairwise_subjects.get(subject) {
             return Ok(Some(user));
         }
-        let mut conn = self.platform().db.read().await?;
-        let found = subjects::resolve(&mut conn, subject).await?;
-        drop(conn);
-        if let Some(user) = found {
-            self.0.pairwise_subjects.insert(subject.to_owned(), user).await;
-        }
-        Ok(found)
+        seldom(async {
+            let mut conn = self.platform().db.read().await?;
+            let found = subjects::resolve(&mut conn, subject).await?;
+            drop(conn);
+            if let Some(user) = found {
+                self.0.pairwise_subjects.insert(subject.to_owned(), user);
+            }
+            Ok(found)
+        })
+        .await
     }
 
     /// Whose is this address ([`shared::email::Email::key`])? It is the same work for somebody's as for nobody's, the
@@ -135,24 +139,30 @@ impl AppState {
         {
             return Ok(user);
         }
-        let mut conn = self.platform().db.read().await?;
-        let user = shared::users::by_email(&mut conn, email_key).await?.map(Arc::new);
-        drop(conn);
-        self.0.addresses.insert(key, Whose { user: user.clone(), read_at: now });
-        Ok(user)
+        seldom(async {
+            let mut conn = self.platform().db.read().await?;
+            let user = shared::users::by_email(&mut conn, email_key).await?.map(Arc::new);
+            drop(conn);
+            self.0.addresses.insert(key, Whose { user: user.clone(), read_at: now });
+            Ok(user)
+        })
+        .await
     }
 
     /// Is there such an account?
     pub(crate) async fn user_exists(&self, user: UserId) -> Result<bool, DbError> {
-        if self.0.known_users.get(&user).await.is_some() {
+        if self.0.known_users.get(&user).is_some() {
             return Ok(true);
         }
-        let mut conn = self.platform().db.read().await?;
-        let found = shared::users::by_id(&mut conn, user).await?.is_some();
-        drop(conn);
-        if found {
-            self.0.known_users.insert(user, ()).await;
-        }
-        Ok(found)
+        seldom(async {
+            let mut conn = self.platform().db.read().await?;
+            let found = shared::users::by_id(&mut conn, user).await?.is_some();
+            drop(conn);
+            if found {
+                self.0.known_users.insert(user, ());
+            }
+            Ok(found)
+        })
+        .await
     }
 }

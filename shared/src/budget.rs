@@ -13,6 +13,7 @@ use crate::Platform;
 use crate::cache::{Cache, CacheKey};
 use crate::clock::Clock;
 use crate::limits::Limited;
+use crate::platform::seldom;
 
 /// Callers who are counted at once. The least recently seen goes first, and starts anew.
 const CALLERS: u64 = 100_000;
@@ -90,7 +91,7 @@ impl Budgets {
             })
         };
         if let (Some(cache), Some(untold)) = (&inner.shared, due) {
-            match cache.add(&key, untold, inner.window).await {
+            match seldom(cache.add(&key, untold, inner.window)).await {
                 Ok((spent, left)) => locked(&tally).settle(spent, now.saturating_add(micros(left))),
                 Err(error) => {
                     tracing::debug!(%error, budget = inner.name, "counted in this process alone");

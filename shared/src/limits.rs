@@ -45,7 +45,7 @@ impl Limits {
             Ok(counted) => counted,
             Err(error) => {
                 tracing::debug!(%error, limit = name, "counted in this process alone");
-                self.own.increment(&key, window).await
+                self.own.increment(&key, window)
             }
         };
         if count > max {
@@ -64,7 +64,7 @@ impl Limits {
         let key = cache_key(name, key_material);
         let (count, retry_after) = match self.cache.count(&key).await {
             Ok(counted) => counted,
-            Err(_) => self.own.count(&key).await,
+            Err(_) => self.own.count(&key),
         };
         if count >= max { Err(Limited { retry_after }) } else { Ok(()) }
     }
@@ -77,14 +77,14 @@ impl Limits {
         let key = cache_key(name, key_material);
         match self.cache.increment(&key, window).await {
             Ok((count, _)) => count,
-            Err(_) => self.own.increment(&key, window).await.0,
+            Err(_) => self.own.increment(&key, window).0,
         }
     }
 
     /// Lets the count under `name` and `key_material` start anew.
     pub async fn forget(&self, name: &'static str, key_material: &[u8]) {
         let key = cache_key(name, key_material);
-        self.own.forget(&key).await;
+        self.own.forget(&key);
         if let Err(error) = self.cache.forget_count(&key).await {
             tracing::debug!(%error, limit = name, "a count goes on for a while");
         }

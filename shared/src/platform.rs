@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::warn;
@@ -87,6 +88,12 @@ impl Platform {
             }
         })
     }
+}
+
+/// A future that few requests come to, or that waits for another machine anyway, in a box of its own: or every request
+/// would carry the room for it about.
+pub fn seldom<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    Box::pin(future)
 }
 
 /// Runs `work` now and then every `period`, until `stop` turns true. Work under way is finished first.

@@ -3,6 +3,7 @@
 //! does.
 
 pub mod certificates;
+mod template;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,11 +38,23 @@ impl Drop for Scratch {
 }
 
 impl Scratch {
-    /// A fresh store; `None` for [`Store::Server`] when no servers were named.
+    /// A fresh store with the whole schema; `None` for [`Store::Server`] when no servers were named.
     pub async fn new(store: Store) -> Option<Self> {
+        Self::made(store, true).await
+    }
+
+    /// A fresh store without any schema, for tests of how a service comes to have one.
+    pub async fn bare(store: Store) -> Option<Self> {
+        Self::made(store, false).await
+    }
+
+    async fn made(store: Store, migrated: bool) -> Option<Self> {
         let unique = Random::system().uuid_v4().simple().to_string();
         let dir = std::env::temp_dir().join(format!("referris-test-{unique}"));
         let mut settings = vec![("REFERRIS__DATA_DIR".to_owned(), dir.display().to_string())];
+        if store == Store::Embedded && migrated {
+            template::sqlite(&dir).await;
+        }
         if store == Store::Server {
             // Not silently where they must be: a test that did not run proves nothing.
             assert!(
@@ -52,13 +65,13 @@ impl Scratch {
             let redis = std::env::var("TEST_REDIS_URL").ok()?;
             let name = format!("referris_{unique}");
             let admin = sqlx::PgPool::connect(&server).await.expect("TEST_DATABASE_URL is reachable");
-            // The name is drawn above, from hexadecimal digits.
-            let sql = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+            // The names are drawn above and made of a checksum, of hexadecimal digits.
+            let copied =
+                if migrated { format!(" TEMPLATE {}", template::postgres(&server).await) } else { String::new() };
+            let sql = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}{copied}"));
             sqlx::raw_sql(sql).execute(&admin).await.expect("databases may be created");
             admin.close().await;
-            let mut url = url::Url::parse(&server).expect("TEST_DATABASE_URL is a URL");
-            url.set_path(&name);
-            settings.push(("REFERRIS__DATABASE__URL".into(), url.to_string()));
+            settings.push(("REFERRIS__DATABASE__URL".into(), template::address(&server, &name)));
             settings.push(("REFERRIS__DATABASE__MIGRATE_ON_START".into(), "true".into()));
             settings.push(("REFERRIS__REDIS__URL".into(), fresh_redis_database(&redis).await));
         }

@@ -94,6 +94,12 @@ impl Server {
             // Survives the end of any process, though not of the machine: enough for what is thrown away.
             "fsync=off",
             "full_page_writes=off",
+            // Every test has a database of its own: a thousand of them are not worth vacuuming, and none is copied elsewhere.
+            "autovacuum=off",
+            "wal_level=minimal",
+            "max_wal_senders=0",
+            "max_wal_size=4GB",
+            "checkpoint_timeout=1h",
         ];
         arguments.extend(own.iter().chain(settings).flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");

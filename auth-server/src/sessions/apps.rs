@@ -37,6 +37,15 @@ struct Known {
     used_at: Option<DateTime<Utc>>,
 }
 
+/// The newest grants of an app that allow the same.
+#[derive(sqlx::FromRow)]
+struct Newest {
+    client_id: ClientId,
+    scope: Option<Json<Vec<String>>>,
+    authorization_details: Option<Json<Vec<Value>>>,
+    used_at: Option<DateTime<Utc>>,
+}
+
 /// The apps with a consent or a live grant of this person, by name.
 pub async fn connected(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Result<Vec<Connected>, DbError> {
     let mut known: BTreeMap<ClientId, Known> = BTreeMap::new();
@@ -52,6 +61,7 @@ pub async fn connected(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Res
         app.scope.extend(scope.filter_map(|scope| scope.as_str().map(str::to_owned)));
         app.since = Some(granted_at);
     }
+    // All of them, so that no app is missing that could be disconnected.
     let grants = fetch_all!(
         conn,
         (ClientId, DateTime<Utc>),
@@ -64,38 +74,28 @@ pub async fn connected(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Res
         let app = known.entry(client).or_default();
         app.since = Some(app.since.map_or(since, |before| before.min(since)));
     }
-    // Each sign-in to an app makes a grant, and most allow the same: the database says what differs.
+    // Most sign-ins allow the same: the database says what differs, in the order of its index and without sorting.
     let newest = fetch_all!(
         conn,
-        (ClientId, Option<Json<Vec<String>>>, Option<Json<Vec<Value>>>),
-        "SELECT DISTINCT client_id, details -> 'scope', details -> 'authorization_details' FROM \
-         (SELECT client_id, details FROM grants WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 \
-          ORDER BY id DESC LIMIT $3) g",
+        Newest,
+        "SELECT client_id, details -> 'scope' AS scope, details -> 'authorization_details' AS authorization_details, \
+           MAX(used_at) AS used_at FROM \
+           (SELECT client_id, details, (SELECT MAX(r.created_at) FROM refresh_tokens r WHERE r.grant_id = g.id) AS used_at \
+            FROM grants g WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY id DESC LIMIT $3) newest \
+         GROUP BY client_id, details -> 'scope', details -> 'authorization_details'",
         user,
         now,
         NEWEST
     )?;
-    for (client, scope, details) in newest {
-        let app = known.entry(client).or_default();
-        app.scope.extend(scope.map(|Json(scope)| scope).unwrap_or_default());
-        for detail in details.map(|Json(details)| details).unwrap_or_default() {
+    for grants in newest {
+        let app = known.entry(grants.client_id).or_default();
+        app.scope.extend(grants.scope.map(|Json(scope)| scope).unwrap_or_default());
+        app.used_at = app.used_at.max(grants.used_at);
+        for detail in grants.authorization_details.map(|Json(details)| details).unwrap_or_default() {
             if !app.authorization_details.contains(&detail) {
                 app.authorization_details.push(detail);
             }
         }
-    }
-    let refreshed = fetch_all!(
-        conn,
-        (ClientId, DateTime<Utc>),
-        "SELECT g.client_id, MAX(r.created_at) FROM \
-         (SELECT id, client_id FROM grants WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 \
-          ORDER BY id DESC LIMIT $3) g JOIN refresh_tokens r ON r.grant_id = g.id GROUP BY g.client_id",
-        user,
-        now,
-        NEWEST
-    )?;
-    for (client, used_at) in refreshed {
-        known.entry(client).or_default().used_at = Some(used_at);
     }
     let mut apps = vec![];
     for (client_id, app) in known {

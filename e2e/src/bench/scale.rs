@@ -200,8 +200,10 @@ fn reads(document: &Value) -> Vec<String> {
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         let get = &item["get"];
         let plain = path.replace("{id}", "").replace("{code}", "");
-        // What has other parts in its path can't be asked without knowing more.
-        if get["security"].is_null() || plain.contains('{') {
+        // What has other parts in its path can't be asked without knowing more; what is no JSON is a stream of all there is, or
+        // a picture.
+        let is_json = !get["responses"]["200"]["content"]["application/json"].is_null();
+        if get["security"].is_null() || plain.contains('{') || !is_json {
             continue;
         }
         let parameters = get["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -82,7 +82,7 @@ macro_rules! on_both_stores_by_https {
 /// Runs the story `$name`, an `async fn(Scratch)` that starts the real programs, on both stores.
 macro_rules! on_both_stores_by_program {
     ($name:ident) => {
-        on_both_stores_with!($name, |store| ::shared::testing::Scratch::new(store));
+        on_both_stores_with!($name, |store| ::shared::testing::Scratch::bare(store));
     };
 }
 

@@ -4,6 +4,7 @@
 use axum::http::request::Parts;
 use shared::dpop;
 use shared::http::ClientCertificate;
+use shared::platform::seldom;
 use subtle::ConstantTimeEq;
 
 use super::challenge::Refusal;
@@ -27,7 +28,7 @@ pub async fn check(
         certified(expected, parts)?;
     }
     match (presented.scheme, jkt) {
-        (Scheme::Dpop, Some(jkt)) => proved(presented.token, jkt, parts, state).await,
+        (Scheme::Dpop, Some(jkt)) => seldom(proved(presented.token, jkt, parts, state)).await,
         (Scheme::Dpop, None) => Err(Refusal::Invalid("the access token is not bound to a DPoP key")),
         // RFC 9449 §7.2: or a stolen token would be good without its key.
         (Scheme::Bearer, Some(_)) => Err(Refusal::Invalid("the access token is bound to a DPoP key; use that scheme")),

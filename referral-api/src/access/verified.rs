@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::future::Cache;
+use moka::sync::Cache;
 use shared::cache::CacheKey;
 
 use super::token::Claims;
@@ -44,16 +44,16 @@ impl Verified {
     }
 
     /// What this token says, if it was verified before by a key that is still the issuer's.
-    pub(super) async fn get(&self, token: &str, keys: &KeySet) -> Option<Arc<Claims>> {
-        let entry = self.0.get(&name(token)).await?;
+    pub(super) fn get(&self, token: &str, keys: &KeySet) -> Option<Arc<Claims>> {
+        let entry = self.0.get(&name(token))?;
         keys.holds(&entry.key_id, &entry.key).then_some(entry.claims)
     }
 
     /// Remembers that `key`, of this id, verified `token`.
-    pub(super) async fn keep(&self, token: &str, key_id: &str, key: &Key, claims: &Arc<Claims>) {
+    pub(super) fn keep(&self, token: &str, key_id: &str, key: &Key, claims: &Arc<Claims>) {
         let weight = u32::try_from(token.len() + OVERHEAD).unwrap_or(u32::MAX);
         let entry = Entry { claims: claims.clone(), key_id: key_id.into(), key: key.thumbprint, weight };
-        self.0.insert(name(token), entry).await;
+        self.0.insert(name(token), entry);
     }
 }
 
@@ -81,37 +81,37 @@ mod tests {
         (KeySet::new("http://127.0.0.1:9".into(), client, clock.clone()), clock)
     }
 
-    #[tokio::test]
-    async fn a_verified_token_is_known_while_that_very_key_is_in_the_set() {
+    #[test]
+    fn a_verified_token_is_known_while_that_very_key_is_in_the_set() {
         let (verified, (set, clock), claims) = (Verified::default(), key_set(), claims());
         let [one, other] = keys();
-        verified.keep("token", "key-1", &one, &claims).await;
-        assert!(verified.get("token", &set).await.is_none(), "there is no set");
+        verified.keep("token", "key-1", &one, &claims);
+        assert!(verified.get("token", &set).is_none(), "there is no set");
         set.now_holds(vec![("key-1", one)]);
-        let known = verified.get("token", &set).await.expect("nothing is verified again");
+        let known = verified.get("token", &set).expect("nothing is verified again");
         assert!(Arc::ptr_eq(&known, &claims));
         for other_token in ["token ", "toke", "Token"] {
-            assert!(verified.get(other_token, &set).await.is_none(), "{other_token}");
+            assert!(verified.get(other_token, &set).is_none(), "{other_token}");
         }
         let [one, _] = keys();
         set.now_holds(vec![("key-2", one)]);
-        assert!(verified.get("token", &set).await.is_none(), "the key has another id");
+        assert!(verified.get("token", &set).is_none(), "the key has another id");
         set.now_holds(vec![("key-1", other)]);
-        assert!(verified.get("token", &set).await.is_none(), "another key has the id");
+        assert!(verified.get("token", &set).is_none(), "another key has the id");
         let [one, other] = keys();
         set.now_holds(vec![("key-2", other), ("key-1", one)]);
-        assert!(verified.get("token", &set).await.is_some(), "fetched anew, it is the same key");
+        assert!(verified.get("token", &set).is_some(), "fetched anew, it is the same key");
         clock.advance(Duration::from_secs(3600));
-        assert!(verified.get("token", &set).await.is_none(), "the set is too old");
+        assert!(verified.get("token", &set).is_none(), "the set is too old");
     }
 
-    #[tokio::test]
-    async fn however_many_tokens_come_only_so_many_are_remembered() {
+    #[test]
+    fn however_many_tokens_come_only_so_many_are_remembered() {
         let (verified, [key, _], claims) = (Verified::holding(100 * 1024), keys(), claims());
         for n in 0..2000 {
-            verified.keep(&format!("token-{n:0>1000}"), "key-1", &key, &claims).await;
+            verified.keep(&format!("token-{n:0>1000}"), "key-1", &key, &claims);
         }
-        verified.0.run_pending_tasks().await;
+        verified.0.run_pending_tasks();
         assert!(verified.0.weighted_size() <= 100 * 1024, "{}", verified.0.weighted_size());
         assert!(verified.0.entry_count() > 0);
     }

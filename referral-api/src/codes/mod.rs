@@ -19,6 +19,7 @@ use shared::email::Email;
 use shared::http::{ClientIp, Json, Path, Query};
 use shared::idempotency::{Idempotent, KeyHeader};
 use shared::ids::{ClientId, CodeId, UserId};
+use shared::platform::seldom;
 use shared::problem::{FieldError, Problem};
 use shared::referrals::clicks::{self, Listed};
 use shared::referrals::code::{CodeKey, ReferralCode};
@@ -409,7 +410,7 @@ pub async fn lookup(
     // Where anybody may register clients, they are as many as one likes: so they count together where they come from.
     if caller.token.user.is_none() {
         let max = max.saturating_mul(CLIENTS_AT_AN_ADDRESS);
-        platform.limits.check("lookup-clients", &ip.bucket(), max, MINUTE).await?;
+        seldom(platform.limits.check("lookup-clients", &ip.bucket(), max, MINUTE)).await?;
     }
     match discover(&state, &email).await?.1 {
         Some(row) => {

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::Expiry;
-use moka::future::{Cache, FutureExt};
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 
 use super::{CacheKey, Lookup, TOMBSTONE};
 use crate::clock::Clock;
@@ -70,50 +70,44 @@ impl Local {
         Self { counters: Counters::new(clock.clone()), clock, entries, tombstones }
     }
 
-    pub(super) async fn get(&self, key: &CacheKey) -> Lookup {
+    pub(super) fn get(&self, key: &CacheKey) -> Lookup {
         let now = self.clock.now();
         // The tombstone first: an entry written beside it, by a fill that looked a moment earlier, is never seen. The
         // entry is gone before the tombstone is.
-        if self.is_buried(key, now).await {
+        if self.is_buried(key, now) {
             return Lookup::Tombstone;
         }
-        match self.entries.get(key).await {
+        match self.entries.get(key) {
             Some(entry) if entry.is_live(now) => Lookup::Hit(entry.value),
             _ => Lookup::Miss,
         }
     }
 
-    pub(super) async fn fill(&self, key: &CacheKey, bytes: &[u8], ttl: Duration) {
+    pub(super) fn fill(&self, key: &CacheKey, bytes: &[u8], ttl: Duration) {
         let now = self.clock.now();
-        if self.is_buried(key, now).await {
+        if self.is_buried(key, now) {
             return;
         }
-        self.entries
-            .entry_by_ref(key)
-            .and_compute_with(|present| {
-                let op = match present {
-                    Some(present) if present.value().is_live(now) => Op::Nop,
-                    _ => Op::Put(Until::new(bytes.to_vec(), now, ttl)),
-                };
-                std::future::ready(op).boxed()
-            })
-            .await;
+        self.entries.entry_by_ref(key).and_compute_with(|present| match present {
+            Some(present) if present.value().is_live(now) => Op::Nop,
+            _ => Op::Put(Until::new(bytes.to_vec(), now, ttl)),
+        });
     }
 
-    pub(super) async fn put(&self, key: &CacheKey, bytes: &[u8], ttl: Duration) {
+    pub(super) fn put(&self, key: &CacheKey, bytes: &[u8], ttl: Duration) {
         let now = self.clock.now();
-        if !self.is_buried(key, now).await {
-            self.entries.insert(*key, Until::new(bytes.to_vec(), now, ttl)).await;
+        if !self.is_buried(key, now) {
+            self.entries.insert(*key, Until::new(bytes.to_vec(), now, ttl));
         }
     }
 
-    pub(super) async fn invalidate(&self, key: &CacheKey) {
-        self.tombstones.insert(*key, Until::new((), self.clock.now(), TOMBSTONE)).await;
-        self.entries.invalidate(key).await;
+    pub(super) fn invalidate(&self, key: &CacheKey) {
+        self.tombstones.insert(*key, Until::new((), self.clock.now(), TOMBSTONE));
+        self.entries.invalidate(key);
     }
 
-    async fn is_buried(&self, key: &CacheKey, now: DateTime<Utc>) -> bool {
-        self.tombstones.get(key).await.is_some_and(|tombstone| tombstone.is_live(now))
+    fn is_buried(&self, key: &CacheKey, now: DateTime<Utc>) -> bool {
+        self.tombstones.get(key).is_some_and(|tombstone| tombstone.is_live(now))
     }
 }
 
@@ -136,36 +130,32 @@ impl Counters {
         Self { clock, counts }
     }
 
-    pub(crate) async fn increment(&self, key: &CacheKey, window: Duration) -> (u64, Duration) {
-        self.add(key, 1, window).await
+    pub(crate) fn increment(&self, key: &CacheKey, window: Duration) -> (u64, Duration) {
+        self.add(key, 1, window)
     }
 
-    pub(crate) async fn add(&self, key: &CacheKey, more: u64, window: Duration) -> (u64, Duration) {
+    pub(crate) fn add(&self, key: &CacheKey, more: u64, window: Duration) -> (u64, Duration) {
         let now = self.clock.now();
         let counted = self
             .counts
             .entry_by_ref(key)
-            .and_upsert_with(|present| {
-                let next = match present.map(|entry| entry.into_value()) {
-                    Some(Until { value, end, .. }) if now < end => {
-                        Until { value: value.saturating_add(more), end, life: (end - now).to_std().unwrap_or_default() }
-                    }
-                    _ => Until::new(more, now, window),
-                };
-                std::future::ready(next)
+            .and_upsert_with(|present| match present.map(|entry| entry.into_value()) {
+                Some(Until { value, end, .. }) if now < end => {
+                    Until { value: value.saturating_add(more), end, life: (end - now).to_std().unwrap_or_default() }
+                }
+                _ => Until::new(more, now, window),
             })
-            .await
             .into_value();
         (counted.value, counted.life)
     }
 
-    pub(crate) async fn forget(&self, key: &CacheKey) {
-        self.counts.invalidate(key).await;
+    pub(crate) fn forget(&self, key: &CacheKey) {
+        self.counts.invalidate(key);
     }
 
-    pub(crate) async fn count(&self, key: &CacheKey) -> (u64, Duration) {
+    pub(crate) fn count(&self, key: &CacheKey) -> (u64, Duration) {
         let now = self.clock.now();
-        match self.counts.get(key).await {
+        match self.counts.get(key) {
             Some(entry) if entry.is_live(now) => (entry.value, (entry.end - now).to_std().unwrap_or_default()),
             _ => (0, Duration::ZERO),
         }

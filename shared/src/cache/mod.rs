@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
 use crate::outbound::Open;
+use crate::platform::seldom;
 
 pub(crate) use local::Counters;
 
@@ -123,8 +124,8 @@ impl Cache {
     /// Looks `key` up.
     pub async fn get(&self, key: &CacheKey) -> Result<Lookup, CacheError> {
         match &*self.face {
-            Face::Redis(remote) => remote.get(key).await,
-            Face::InProcess(local) => Ok(local.get(key).await),
+            Face::Redis(remote) => seldom(remote.get(key)).await,
+            Face::InProcess(local) => Ok(local.get(key)),
             Face::Disabled(_) => Ok(Lookup::Miss),
         }
     }
@@ -135,9 +136,9 @@ impl Cache {
         let ttl = ttl.min(LONGEST);
         match &*self.face {
             _ if ttl.is_zero() => Ok(()),
-            Face::Redis(remote) => remote.fill(key, bytes, ttl).await,
+            Face::Redis(remote) => seldom(remote.fill(key, bytes, ttl)).await,
             Face::InProcess(local) => {
-                local.fill(key, bytes, ttl).await;
+                local.fill(key, bytes, ttl);
                 Ok(())
             }
             Face::Disabled(_) => Ok(()),
@@ -150,9 +151,9 @@ impl Cache {
         let ttl = ttl.min(LONGEST);
         match &*self.face {
             _ if ttl.is_zero() => Ok(()),
-            Face::Redis(remote) => remote.put(key, bytes, ttl).await,
+            Face::Redis(remote) => seldom(remote.put(key, bytes, ttl)).await,
             Face::InProcess(local) => {
-                local.put(key, bytes, ttl).await;
+                local.put(key, bytes, ttl);
                 Ok(())
             }
             Face::Disabled(_) => Ok(()),
@@ -163,9 +164,9 @@ impl Cache {
     /// means that the old entry may still be served: queue the invalidation and try again.
     pub async fn invalidate(&self, key: &CacheKey) -> Result<(), CacheError> {
         match &*self.face {
-            Face::Redis(remote) => remote.invalidate(key).await,
+            Face::Redis(remote) => seldom(remote.invalidate(key)).await,
             Face::InProcess(local) => {
-                local.invalidate(key).await;
+                local.invalidate(key);
                 Ok(())
             }
             Face::Disabled(_) => Ok(()),
@@ -175,11 +176,11 @@ impl Cache {
     /// Claims `key` for `ttl`: true for the one who comes first. This process remembers for itself in any case, so that
     /// it holds within one instance while Redis does not answer; across instances Redis decides.
     pub async fn claim(&self, key: &CacheKey, ttl: Duration) -> bool {
-        if self.claimed.increment(key, ttl).await.0 > 1 {
+        if self.claimed.increment(key, ttl).0 > 1 {
             return false;
         }
         let Face::Redis(remote) = &*self.face else { return true };
-        remote.claim(key, ttl).await.unwrap_or_else(|error| {
+        seldom(remote.claim(key, ttl)).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "claimed in this process alone");
             true
         })
@@ -200,31 +201,31 @@ impl Cache {
     /// Counts `more` under `key`, as [`Cache::increment`] counts one.
     pub async fn add(&self, key: &CacheKey, more: u64, window: Duration) -> Result<(u64, Duration), CacheError> {
         match &*self.face {
-            Face::Redis(remote) => remote.add(key, more, window).await,
-            Face::InProcess(local) => Ok(local.counters.add(key, more, window).await),
-            Face::Disabled(counters) => Ok(counters.add(key, more, window).await),
+            Face::Redis(remote) => seldom(remote.add(key, more, window)).await,
+            Face::InProcess(local) => Ok(local.counters.add(key, more, window)),
+            Face::Disabled(counters) => Ok(counters.add(key, more, window)),
         }
     }
 
     /// The count under `key` and the time until it starts anew, counting nothing.
     pub async fn count(&self, key: &CacheKey) -> Result<(u64, Duration), CacheError> {
         match &*self.face {
-            Face::Redis(remote) => remote.count(key).await,
-            Face::InProcess(local) => Ok(local.counters.count(key).await),
-            Face::Disabled(counters) => Ok(counters.count(key).await),
+            Face::Redis(remote) => seldom(remote.count(key)).await,
+            Face::InProcess(local) => Ok(local.counters.count(key)),
+            Face::Disabled(counters) => Ok(counters.count(key)),
         }
     }
 
     /// Lets the count under `key` start anew.
     pub async fn forget_count(&self, key: &CacheKey) -> Result<(), CacheError> {
         match &*self.face {
-            Face::Redis(remote) => remote.forget(key).await,
+            Face::Redis(remote) => seldom(remote.forget(key)).await,
             Face::InProcess(local) => {
-                local.counters.forget(key).await;
+                local.counters.forget(key);
                 Ok(())
             }
             Face::Disabled(counters) => {
-                counters.forget(key).await;
+                counters.forget(key);
                 Ok(())
             }
         }

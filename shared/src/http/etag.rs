@@ -26,6 +26,8 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 const VARIES: HeaderValue = HeaderValue::from_static("authorization");
 /// Larger answers have no tag. Far more than a page of any list.
 const LARGEST: u64 = 1 << 20;
+/// As many as an answer of the referral API has.
+const HEADERS: usize = 16;
 
 /// For answers that belong to their caller: JSON that is there at once and says nothing of caching itself gets a tag and
 /// `Cache-Control: private, no-cache`. All others, streams among them, pass as they are.
@@ -89,6 +91,8 @@ async fn tagged(answer: Response, known: Option<IfNoneMatch>) -> Response {
         return Problem::internal().into_response();
     };
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&bytes)[..16]));
+    // All that is still to come, so that it is laid out once.
+    parts.headers.reserve(HEADERS);
     parts.headers.insert(CACHE_CONTROL, PRIVATE);
     parts.headers.append(VARY, VARIES);
     let is_known = match (known, tag.parse::<ETag>()) {
