@@ -26,8 +26,10 @@ use crate::load::Load;
 /// A handler that signs one access token with a kept key and knows nothing else: no client, no scope, no form.
 pub async fn serve() -> Result<()> {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).context("a key")?;
-    let router =
-        Router::new().route("/oauth/token", post(token)).with_state(Arc::new(key)).route("/lookup", get(found));
+    let router = Router::new()
+        .route("/oauth/token", post(token))
+        .with_state(Arc::new(key))
+        .route("/v1/referral-codes/lookup", get(found));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     let listener = listener.tap_io(|stream| {

@@ -1,5 +1,6 @@
-//! Referral codes found by email address, from the cache, by people with access tokens: beside a handler that answers JSON
-//! of the same size and does nothing else. Limits are on, at numbers that nobody reaches: counting is part of the work.
+//! Referral codes found by email address, from the cache, by people with access tokens: beside a handler that is sent the
+//! same request, answers JSON of the same size and does nothing else. Limits are on, at numbers that nobody reaches:
+//! counting is part of the work.
 
 use std::time::Duration;
 
@@ -33,18 +34,17 @@ pub async fn measure(args: &Measure, round: Duration) -> Result<Vec<(Load, Load)
         requests.push(load::get_as(&token, &format!("/v1/referral-codes/lookup?email={email}")));
     }
     let bare = Bare::start().await?;
-    let bare_requests = vec![load::get("/lookup"); CLIENTS];
     let size = async |address, request: &[u8]| -> Result<usize> {
         let mut connection = Connection::open(address).await?;
         connection.send(request).await?;
         Ok(connection.json()?.to_string().len())
     };
-    let (ours, theirs) = (size(instance.api, &requests[0]).await?, size(bare.address, &bare_requests[0]).await?);
+    let (ours, theirs) = (size(instance.api, &requests[0]).await?, size(bare.address, &requests[0]).await?);
     ensure!(ours.abs_diff(theirs) < 20, "the bare handler answers {theirs} bytes, ours {ours}");
 
     let mut rounds = vec![];
     for number in 0..=ROUNDS {
-        let theirs = Load::run(bare.address, bare.pid, &bare_requests, round).await?;
+        let theirs = Load::run(bare.address, bare.pid, &requests, round).await?;
         let ours = Load::run(instance.api, instance.pid, &requests, round).await?;
         // The first round warms up.
         if number > 0 {

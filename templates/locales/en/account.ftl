@@ -181,6 +181,8 @@ activity-upstream-linked = Sign-in with another provider added
 activity-upstream-unlinked = Sign-in with another provider removed
 
 referrals-text = Share your code. Whoever signs up with it stands in the list below.
+# Between the whole and the cents of an amount.
+decimal-mark = .
 referrals-done-made = Your new code works from now on.
 referrals-done-deleted = The code is deleted. It no longer works anywhere.
 referrals-active = You have an active code already. Delete it before you make another.

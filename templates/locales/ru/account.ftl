@@ -181,6 +181,8 @@ activity-upstream-linked = Добавлен вход через другой с�
 activity-upstream-unlinked = Удалён вход через другой сервис
 
 referrals-text = Поделитесь кодом. Кто зарегистрируется по нему, появится в списке ниже.
+# Between the whole and the cents of an amount.
+decimal-mark = ,
 referrals-done-made = Новый код уже действует.
 referrals-done-deleted = Код удалён и больше нигде не действует.
 referrals-active = У вас уже есть действующий код. Удалите его, прежде чем создать другой.

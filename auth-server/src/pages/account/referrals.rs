@@ -79,13 +79,14 @@ struct Credit {
 }
 
 impl Credit {
-    fn of(balance: Balance) -> Self {
-        Self { amount: in_units(balance.amount, &balance.currency), currency: balance.currency }
+    fn of(t: Texts, balance: Balance) -> Self {
+        let amount = in_units(balance.amount, &balance.currency, &t.get("decimal-mark"));
+        Self { amount, currency: balance.currency }
     }
 }
 
-/// `12.50` of 1250 cents. What is not a currency of ISO 4217 has no smaller unit: points are points.
-fn in_units(amount: i64, currency: &str) -> String {
+/// `12.50` of 1250 cents, with the language's own mark before the cents. What is not a currency of ISO 4217 has no smaller unit: points are points.
+fn in_units(amount: i64, currency: &str, mark: &str) -> String {
     // Those of its list of active codes with another number of digits after the point than two.
     let digits = match currency {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
@@ -98,7 +99,7 @@ fn in_units(amount: i64, currency: &str) -> String {
     let (sign, amount, unit) = (if amount < 0 { "-" } else { "" }, amount.unsigned_abs(), 10u64.pow(digits));
     match digits {
         0 => format!("{sign}{amount}"),
-        _ => format!("{sign}{}.{:0width$}", amount / unit, amount % unit, width = digits as usize),
+        _ => format!("{sign}{}{mark}{:0width$}", amount / unit, amount % unit, width = digits as usize),
     }
 }
 
@@ -341,7 +342,7 @@ async fn shown(
         alert: told.1,
         code,
         form,
-        credits: read.credits.into_iter().map(Credit::of).collect(),
+        credits: read.credits.into_iter().map(|balance| Credit::of(t, balance)).collect(),
         chart: (!read.moments.is_empty()).then(|| Chart::new(t, platform.clock.now(), &read.moments)),
         referrals: read.referrals.into_iter().map(|row| Referral::of(t, row)).collect(),
         first: before.is_none(),
@@ -490,7 +491,7 @@ pub fn samples(account: &Account, into: &mut Samples) {
         form,
         chart: Some(Chart::new(t, moment(), &[moment()])),
         credits: [(1250, "EUR"), (30, "POINTS")]
-            .map(|(amount, currency)| Credit::of(Balance { currency: currency.into(), amount }))
+            .map(|(amount, currency)| Credit::of(t, Balance { currency: currency.into(), amount }))
             .into(),
         referrals,
         first: false,
@@ -545,7 +546,8 @@ mod tests {
             (30, "POINTS", "30"),
             (i64::MIN, "USD", "-92233720368547758.08"),
         ] {
-            assert_eq!(in_units(amount, currency), expected, "{amount} {currency}");
+            assert_eq!(in_units(amount, currency, "."), expected, "{amount} {currency}");
+            assert_eq!(in_units(amount, currency, ","), expected.replace('.', ","), "{amount} {currency}");
         }
     }
 }
