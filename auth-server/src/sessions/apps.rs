@@ -14,8 +14,8 @@ use crate::clients::{self, Client, SCOPES};
 use crate::protocol::grants::end_grant;
 
 /// Of somebody's grants, the newest that are read for what they allow and when they were used. Each sign-in to an app makes
-/// one.
-const NEWEST: i64 = 500;
+/// one. Of an app that is not among them, as many of its own.
+const NEWEST: i64 = 100;
 
 /// An app and what it may do.
 #[derive(Clone, Debug)]
@@ -35,11 +35,26 @@ struct Known {
     authorization_details: Vec<Value>,
     since: Option<DateTime<Utc>>,
     used_at: Option<DateTime<Utc>>,
+    /// Is there a word on what it may do?
+    is_described: bool,
 }
 
-/// The newest grants of an app that allow the same.
+impl Known {
+    fn add(&mut self, grants: Alike) {
+        self.is_described = true;
+        self.scope.extend(grants.scope.map(|Json(scope)| scope).unwrap_or_default());
+        self.used_at = self.used_at.max(grants.used_at);
+        for detail in grants.authorization_details.map(|Json(details)| details).unwrap_or_default() {
+            if !self.authorization_details.contains(&detail) {
+                self.authorization_details.push(detail);
+            }
+        }
+    }
+}
+
+/// Grants of an app that allow the same.
 #[derive(sqlx::FromRow)]
-struct Newest {
+struct Alike {
     client_id: ClientId,
     scope: Option<Json<Vec<String>>>,
     authorization_details: Option<Json<Vec<Value>>>,
@@ -60,6 +75,7 @@ pub async fn connected(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Res
         let scope = consent["scope"].as_array().into_iter().flatten();
         app.scope.extend(scope.filter_map(|scope| scope.as_str().map(str::to_owned)));
         app.since = Some(granted_at);
+        app.is_described = true;
     }
     // All of them, so that no app is missing that could be disconnected.
     let grants = fetch_all!(
@@ -74,27 +90,13 @@ pub async fn connected(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Res
         let app = known.entry(client).or_default();
         app.since = Some(app.since.map_or(since, |before| before.min(since)));
     }
-    // Most sign-ins allow the same: the database says what differs, in the order of its index and without sorting.
-    let newest = fetch_all!(
-        conn,
-        Newest,
-        "SELECT client_id, details -> 'scope' AS scope, details -> 'authorization_details' AS authorization_details, \
-           MAX(used_at) AS used_at FROM \
-           (SELECT client_id, details, (SELECT MAX(r.created_at) FROM refresh_tokens r WHERE r.grant_id = g.id) AS used_at \
-            FROM grants g WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY id DESC LIMIT $3) newest \
-         GROUP BY client_id, details -> 'scope', details -> 'authorization_details'",
-        user,
-        now,
-        NEWEST
-    )?;
-    for grants in newest {
-        let app = known.entry(grants.client_id).or_default();
-        app.scope.extend(grants.scope.map(|Json(scope)| scope).unwrap_or_default());
-        app.used_at = app.used_at.max(grants.used_at);
-        for detail in grants.authorization_details.map(|Json(details)| details).unwrap_or_default() {
-            if !app.authorization_details.contains(&detail) {
-                app.authorization_details.push(detail);
-            }
+    for grants in newest(conn, user, None, now).await? {
+        known.entry(grants.client_id.clone()).or_default().add(grants);
+    }
+    // Those that were not signed in to for so long.
+    for (client, app) in known.iter_mut().filter(|(_, app)| !app.is_described) {
+        for grants in newest(conn, user, Some(client), now).await? {
+            app.add(grants);
         }
     }
     let mut apps = vec![];
@@ -108,6 +110,30 @@ pub async fn connected(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Res
     }
     apps.sort_by_key(|app| app.client.name.to_lowercase());
     Ok(apps)
+}
+
+/// The newest live grants of a person (those to `client`), by what they allow: most sign-ins allow the same, and the database
+/// says what differs. It reads them in the order of an index, without sorting.
+async fn newest(
+    conn: &mut Conn,
+    user: UserId,
+    client: Option<&ClientId>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Alike>, DbError> {
+    fetch_all!(
+        conn,
+        Alike,
+        "SELECT client_id, details -> 'scope' AS scope, details -> 'authorization_details' AS authorization_details, \
+           MAX(used_at) AS used_at FROM \
+           (SELECT client_id, details, (SELECT MAX(r.created_at) FROM refresh_tokens r WHERE r.grant_id = g.id) AS used_at \
+            FROM grants g WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 \
+              AND (CAST($4 AS TEXT) IS NULL OR client_id = $4) ORDER BY id DESC LIMIT $3) newest \
+         GROUP BY client_id, details -> 'scope', details -> 'authorization_details'",
+        user,
+        now,
+        NEWEST,
+        client
+    )
 }
 
 /// Takes back all that a person allowed a client, in the caller's transaction: the consent, the grants with their tokens,
