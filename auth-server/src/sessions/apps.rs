@@ -162,3 +162,7 @@ pub async fn disconnect(tx: &mut Tx, platform: &Platform, user: UserId, client: 
     audit::record(tx, platform, "app.disconnected", Some(user), Some(client), details).await?;
     Ok(true)
 }
+
+#[cfg(test)]
+#[path = "apps_tests.rs"]
+mod tests;

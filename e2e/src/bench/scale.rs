@@ -1,6 +1,6 @@
 //! The referral API's reads on PostgreSQL with a million people and ten million referrals, beside the same with a
 //! hundredth of them. Each endpoint is asked on both in turns, one request after the other; every read that the OpenAPI
-//! document has is asked, so that an endpoint added later is measured too.
+//! document has for people, and that answers JSON, is asked, so that an endpoint added later is measured too.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
