@@ -76,6 +76,7 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
         "authorization_codes" "code_hash" now - GRACE;
         // A session that was renewed by signing in again still has to know whom to tell of its end.
         "grants" "id" now, "AND (sid IS NULL OR NOT EXISTS (SELECT 1 FROM browser_sessions s WHERE s.sid = grants.sid))";
+        "app_permissions" "id" now;
         "authorization_requests" "id" now - GRACE;
         "browser_sessions" "id_hash" now;
         "pending_signups" "id" now;

@@ -48,6 +48,8 @@ uuid_id! {
     SessionId;
     /// A validated authorization request that waits for sign-in or consent.
     AuthorizationRequestId;
+    /// What one person allowed one client, whatever grants say so: a hash of it.
+    PermissionId;
     /// A referral code's row.
     CodeId;
     /// The relation of a referrer and who signed up with their code.

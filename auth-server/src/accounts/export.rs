@@ -39,6 +39,7 @@ pub const TABLES: &[(&str, &str)] = &[
     ("browser_sessions", "sessions"),
     ("consents", "consents"),
     ("grants", "grants"),
+    ("app_permissions", "app_permissions"),
     ("pairwise_subjects", "subjects"),
     ("referral_codes", "referral_codes"),
     ("referrals", "referrals"),
@@ -334,6 +335,18 @@ async fn apps(conn: &mut Conn, document: &mut Document, user: UserId) -> Result<
         }
     }
     document.end_list();
+    let permissions = fetch_all!(
+        conn,
+        (String, Json<Value>, Time, Option<Time>, Time),
+        "SELECT client_id, details, since, used_at, expires_at FROM app_permissions WHERE user_id = $1 ORDER BY since",
+        user
+    )?;
+    document.list(
+        "app_permissions",
+        permissions.into_iter().map(|(client, Json(details), since, used, until)| {
+            json!({"client_id": client, "details": details, "since": since, "used_at": used, "until": until})
+        }),
+    );
     let subjects = fetch_all!(
         conn,
         (String, String, Time),

@@ -189,8 +189,7 @@ pub async fn allow(platform: &Platform, waiting: &Waiting, signed_in: &SignedIn)
         grant.id
     )?;
     let Some((expires_at,)) = allowed else { return Ok(Decided::Over) };
-    // A device that never comes for it leaves nothing behind that looks alive.
-    execute!(&mut tx, "UPDATE grants SET expires_at = $2 WHERE id = $1", grant.id, expires_at)?;
+    grants::wait_for_exchange(&mut tx, grant.id, expires_at).await?;
     let client = Some(&waiting.client.client_id);
     audit::record(&mut tx, platform, "device.allowed", Some(signed_in.user_id), client, json!({ "grant": grant.id }))
         .await?;

@@ -1,13 +1,10 @@
 //! The device code grant (RFC 8628 §3.4): a device asks whether its person has decided.
 
-use shared::fetch_optional;
-use shared::ids::{SessionId, UserId};
 use shared::secret::PlainToken;
-use sqlx::types::Json;
 
 use crate::protocol::device::{self, Poll};
 use crate::protocol::error::{Code, OAuthError};
-use crate::protocol::grants::{self, GrantDetails, GrantRef};
+use crate::protocol::grants;
 use crate::protocol::token_request::{Granted, TokenRequest};
 use crate::protocol::tokens::{self, TokenResponse};
 
@@ -32,22 +29,10 @@ pub async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuth
             return Err(answer(other));
         }
     };
-    // From now on it lives as long as any grant; until here it lived as long as its code ([`device::allow`]).
-    let expires_at = grants::expiry(platform, client, None);
-    let granted = fetch_optional!(
-        &mut tx,
-        (UserId, Option<SessionId>, Json<GrantDetails>),
-        "UPDATE grants SET expires_at = $2 WHERE id = $1 AND revoked_at IS NULL AND COALESCE(sector, '') = $3 \
-         RETURNING user_id, sid, details",
-        id,
-        expires_at,
-        grants::sector_of(client)
-    )?;
-    let Some((user, sid, Json(details))) = granted else {
+    let Some((user, details, reference)) = grants::begin(&mut tx, platform, client, id).await? else {
         tx.commit().await?;
         return Err(refused());
     };
-    let reference = GrantRef { id, sid, expires_at };
     // A refusal here rolls back: the device may ask again for what it was granted.
     let resource = tokens::check_resource(state, &parameters.resource, &details.resource)?;
     let issued = request.first_tokens(&mut tx, user, reference, &details).await?;

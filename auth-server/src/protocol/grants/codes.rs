@@ -11,7 +11,7 @@ use shared::secret::PlainToken;
 use shared::{execute, fetch_optional};
 use sqlx::types::Json;
 
-use super::{CodeRequest, GrantDetails, GrantRef, Parts, insert_grant, sector_of, to_oxide};
+use super::{CodeRequest, Parts, insert_grant, to_oxide, wait_for_exchange};
 use crate::clients::Client;
 
 /// Authorization codes of one request.
@@ -48,6 +48,7 @@ impl<'a> Codes<'a> {
             self.platform.clock.now(),
             grant.until
         )?;
+        wait_for_exchange(self.tx, reference.id, grant.until).await?;
         Ok(Some(code))
     }
 
@@ -75,18 +76,11 @@ impl<'a> Codes<'a> {
             self.replayed = used.map(|(grant,)| grant);
             return Ok(None);
         };
-        let granted = fetch_optional!(
-            self.tx,
-            (UserId, Option<SessionId>, Json<GrantDetails>, DateTime<Utc>),
-            "SELECT user_id, sid, details, expires_at FROM grants \
-             WHERE id = $1 AND revoked_at IS NULL AND COALESCE(sector, '') = $2",
-            grant_id,
-            sector_of(self.client)
-        )?;
-        let Some((user, sid, Json(details), expires_at)) = granted else { return Ok(None) };
+        let granted = super::begin(self.tx, self.platform, self.client, grant_id).await?;
+        let Some((user, details, reference)) = granted else { return Ok(None) };
         let Ok(redirect_uri) = request.redirect_uri.parse() else { return Ok(None) };
-        let reference = Some(GrantRef { id: grant_id, sid, expires_at });
-        Ok(to_oxide(user, self.client, redirect_uri, until, Parts { details, code: Some(request), reference }))
+        let parts = Parts { details, code: Some(request), reference: Some(reference) };
+        Ok(to_oxide(user, self.client, redirect_uri, until, parts))
     }
 }
 

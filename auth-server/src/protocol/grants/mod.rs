@@ -5,6 +5,7 @@
 //! burn another client's code.
 
 mod codes;
+pub mod permissions;
 mod refresh_tokens;
 pub mod revocation;
 
@@ -18,14 +19,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::Platform;
 use shared::db::{DbError, Tx};
-use shared::ids::{GrantId, SessionId, UserId};
+use shared::ids::{ClientId, GrantId, SessionId, UserId};
 use shared::revocations::{self, Kind};
-use shared::{execute, fetch_optional, subjects};
+use shared::{execute, fetch_all, fetch_optional, subjects};
 use sqlx::types::Json;
 
 use super::binding::Confirmation;
 use super::claims::RequestedClaims;
 use crate::clients::{Client, OFFLINE_ACCESS, SCOPES};
+
+use permissions::Allowed;
 
 pub use codes::{Codes, peek_code};
 pub use refresh_tokens::{RefreshTokens, recover};
@@ -158,7 +161,7 @@ pub fn sector_of(client: &Client) -> String {
 
 /// When a grant made now is over. One that can't be refreshed is only kept until its last access token has expired, and
 /// for as long as the session it was made in may live: by its grants a session knows the clients to tell of its end.
-pub fn expiry(platform: &Platform, client: &Client, sid: Option<SessionId>) -> DateTime<Utc> {
+fn expiry(platform: &Platform, client: &Client, sid: Option<SessionId>) -> DateTime<Utc> {
     let tokens = &platform.config.tokens;
     let seconds = if refreshes(client) {
         tokens.grant_days * 86_400
@@ -199,10 +202,12 @@ pub async fn insert_grant(
         execute!(tx, sql, user)?;
     }
     // Nothing is granted in the name of an account that is about to be deleted: as if it were gone.
+    let allowed = Allowed::of(details);
+    let permission = allowed.id(user, &client.client_id);
     let inserted = execute!(
         tx,
-        "INSERT INTO grants (id, user_id, client_id, sid, sector, details, created_at, expires_at) \
-         SELECT $1, id, $3, $4, $5, $6, $7, $8 FROM users WHERE id = $2 AND deletion_at IS NULL",
+        "INSERT INTO grants (id, user_id, client_id, sid, sector, details, created_at, expires_at, permission_id) \
+         SELECT $1, id, $3, $4, $5, $6, $7, $8, $9 FROM users WHERE id = $2 AND deletion_at IS NULL",
         id,
         user,
         &client.client_id,
@@ -210,12 +215,15 @@ pub async fn insert_grant(
         sector,
         Json(details),
         now,
-        expires_at
+        expires_at,
+        permission
     )?;
     if inserted == 0 {
         return Err(DbError::ForeignKeyViolation(sqlx::Error::RowNotFound));
     }
-    Ok(GrantRef { id, sid, expires_at })
+    let grant = GrantRef { id, sid, expires_at };
+    permissions::note(tx, &grant, permission, user, &client.client_id, allowed, now).await?;
+    Ok(grant)
 }
 
 /// What a grant is bound to by now.
@@ -223,6 +231,35 @@ pub async fn binding_of(tx: &mut Tx, grant: GrantId) -> Result<Option<Confirmati
     let row: Option<(Json<GrantDetails>,)> =
         fetch_optional!(tx, (Json<GrantDetails>,), "SELECT details FROM grants WHERE id = $1", grant)?;
     Ok(row.and_then(|(Json(details),)| details.cnf))
+}
+
+/// Has a grant live for as long as grants do, and reads it: until its code was exchanged it lived as long as that
+/// ([`wait_for_exchange`]). `None` for one that has ended, or that belongs to another sector than the client is in.
+pub async fn begin(
+    tx: &mut Tx,
+    platform: &Platform,
+    client: &Client,
+    grant: GrantId,
+) -> Result<Option<(UserId, GrantDetails, GrantRef)>, DbError> {
+    let row = fetch_optional!(
+        tx,
+        (UserId, Option<SessionId>, Json<GrantDetails>, DateTime<Utc>),
+        "UPDATE grants SET expires_at = CASE WHEN sid IS NULL THEN $2 ELSE $3 END \
+         WHERE id = $1 AND revoked_at IS NULL AND COALESCE(sector, '') = $4 \
+         RETURNING user_id, sid, details, expires_at",
+        grant,
+        expiry(platform, client, None),
+        expiry(platform, client, Some(SessionId(uuid::Uuid::nil()))),
+        sector_of(client)
+    )?;
+    Ok(row.map(|(user, sid, Json(details), expires_at)| (user, details, GrantRef { id: grant, sid, expires_at })))
+}
+
+/// Until its code is exchanged, a grant lives no longer than that: what nobody comes for leaves nothing behind that looks
+/// alive.
+pub async fn wait_for_exchange(tx: &mut Tx, grant: GrantId, code_expires_at: DateTime<Utc>) -> Result<(), DbError> {
+    execute!(tx, "UPDATE grants SET expires_at = $2 WHERE id = $1", grant, code_expires_at)?;
+    Ok(())
 }
 
 /// Replaces what a grant says.
@@ -245,6 +282,40 @@ pub async fn end_grant(tx: &mut Tx, platform: &Platform, grant: GrantId) -> Resu
         revocations::revoke(tx, platform, Kind::Grant, &grant.to_string()).await?;
     }
     Ok(ended == 1)
+}
+
+/// A session that a grant was made in, and the sector it is in.
+pub type MadeIn = (Option<SessionId>, Option<String>);
+
+/// Ends every grant of a person to a client, however many there are. What they were made in.
+pub async fn end_all_to(
+    tx: &mut Tx,
+    platform: &Platform,
+    user: UserId,
+    client: &ClientId,
+) -> Result<Vec<MadeIn>, DbError> {
+    let ended: Vec<(GrantId, Option<SessionId>, Option<String>)> = fetch_all!(
+        tx,
+        (GrantId, Option<SessionId>, Option<String>),
+        "UPDATE grants SET revoked_at = $3 \
+         WHERE user_id = $1 AND client_id = $2 AND revoked_at IS NULL AND expires_at > $3 RETURNING id, sid, sector",
+        user,
+        client,
+        platform.clock.now()
+    )?;
+    execute!(
+        tx,
+        "DELETE FROM refresh_tokens WHERE grant_id IN \
+           (SELECT id FROM grants WHERE user_id = $1 AND client_id = $2 AND revoked_at IS NOT NULL)",
+        user,
+        client
+    )?;
+    let mut made_in = vec![];
+    for (grant, sid, sector) in ended {
+        revocations::revoke(tx, platform, Kind::Grant, &grant.to_string()).await?;
+        made_in.push((sid, sector));
+    }
+    Ok(made_in)
 }
 
 /// The issuer for clients that act for themselves: nothing is stored (RFC 6749 §4.4.3: no refresh token).

@@ -13,7 +13,7 @@ use shared::{execute, fetch_optional};
 use sqlx::types::Json;
 
 use super::super::binding::Confirmation;
-use super::{GrantDetails, GrantRef, Parts, refreshes, sector_of, to_oxide};
+use super::{GrantDetails, GrantRef, Parts, permissions, refreshes, sector_of, to_oxide};
 use crate::clients::Client;
 
 /// Refresh tokens of one request, and the id of the access token that goes with them. Access tokens themselves are
@@ -60,7 +60,7 @@ impl<'a> RefreshTokens<'a> {
             now,
             expires_at
         )?;
-        Ok(())
+        permissions::used(self.tx, reference.id, now).await
     }
 
     async fn rotate(
@@ -84,6 +84,7 @@ impl<'a> RefreshTokens<'a> {
                 now
             )?;
             if kept == 1 {
+                permissions::used(self.tx, reference.id, now).await?;
                 return Ok(Some(PlainToken::presented(token.reveal())));
             }
         }

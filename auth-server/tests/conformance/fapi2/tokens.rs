@@ -65,8 +65,8 @@ async fn refresh_tokens_do_not_rotate__fapi2_sp_5_3_2_1() {
         let kept = server.rows().await;
         assert_eq!(
             kept.changed_since(&before),
-            [("refresh_tokens", 1)].into(),
-            "it expires later, and is the only one"
+            [("refresh_tokens", 1), ("app_permissions", 1)].into(),
+            "it expires later, is the only one, and the person is told when it was used"
         );
         server.state.platform.clock.advance(Duration::from_secs(2 * 86_400 + 1));
         fapi.token(&form).await.is_error(400, "invalid_grant");

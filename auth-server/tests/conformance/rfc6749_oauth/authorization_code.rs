@@ -38,6 +38,32 @@ async fn a_code_becomes_tokens_and_a_second_use_ends_them__rfc6749_4_1_2() {
 }
 
 #[tokio::test]
+async fn what_nobody_came_for_is_alive_no_longer_than_its_code__rfc6749_4_1_2() {
+    each_server(&[], |server| async move {
+        server.person("ann@example.com").await;
+        let app = server.app(|_| {}).await;
+        let mut browser = server.browser();
+        let live = async || {
+            let sql = "SELECT COUNT(*) FROM grants WHERE revoked_at IS NULL AND expires_at > $1";
+            let platform = &server.state.platform;
+            let mut conn = platform.db.read().await.unwrap();
+            let (count,): (i64,) = shared::fetch_one!(&mut conn, (i64,), sql, platform.clock.now()).unwrap();
+            count
+        };
+        let fetched = app.code(&mut browser, "ann@example.com", &[("scope", "openid email")]).await;
+        for _ in 0..3 {
+            app.code(&mut browser, "ann@example.com", &[("scope", "openid email")]).await;
+        }
+        assert_eq!(live().await, 4);
+        let tokens = app.exchange(&fetched).await.json(200);
+        server.state.platform.clock.advance(std::time::Duration::from_secs(120));
+        assert_eq!(live().await, 1, "only what was exchanged is left");
+        app.refresh(tokens["refresh_token"].as_str().unwrap()).await.json(200);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn another_scheme_than_basic_authenticates_no_client__rfc6749_2_3_1__rfc6749_5_2() {
     each_server(&[], |server| async move {
         let app = server.app(|_| {}).await;
