@@ -49,7 +49,7 @@ pub fn router(state: AppState) -> Router {
         }))
         .fallback(pages::error::not_found);
     let edge = shared::http::edge(&platform);
-    edge.wrap_open(open, cors).merge(edge.wrap(routes)).with_state(state)
+    edge.wrap_with(open, shared::http::for_browsers(cors)).merge(edge.wrap(routes)).with_state(state)
 }
 
 /// Serves until `shutdown` completes, then lets requests under way finish. Starts the outbox worker, the sweeper and

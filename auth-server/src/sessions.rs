@@ -435,8 +435,8 @@ impl Store {
         let cache = &self.platform.cache;
         let key = cache_key(hash);
         let found = cache.get(&key).await;
-        if let Ok(Lookup::Hit(bytes)) = &found
-            && let Ok(kept) = serde_json::from_slice::<Kept>(bytes)
+        if let Ok(Lookup::Hit(hit)) = &found
+            && let Ok(kept) = serde_json::from_slice::<Kept>(hit.bytes())
         {
             return Ok(Some(kept).filter(|kept| kept.expires_at > self.platform.clock.now()));
         }

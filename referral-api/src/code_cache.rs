@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use shared::db::{DbError, Tx};
 use shared::ids::UserId;
 use shared::platform::{every, seldom};
-use shared::referrals::cached::{self, Entry};
+use shared::referrals::cached::{self, Entry, Found};
 use shared::referrals::code::CodeKey;
 use shared::referrals::deletion::{self, TRUST, deliver, forget};
 use shared::referrals::store::{self, CodeRow};
@@ -45,8 +45,8 @@ impl CodeCache {
     /// The code that folds to `key`, whoever owns it and whatever its status.
     pub async fn by_key(&self, key: &CodeKey) -> Result<Option<CodeRow>, DbError> {
         let trusted = self.is_trusted();
-        if trusted && let Some(row) = Entry::Code(key.clone()).get(&self.0.platform).await {
-            return Ok(Some(row));
+        if trusted && let Some(found) = Entry::Code(key.clone()).get(&self.0.platform).await {
+            return Ok(Some(found.row.clone()));
         }
         seldom(async {
             let mut conn = self.0.platform.db.read().await?;
@@ -60,12 +60,12 @@ impl CodeCache {
 
     /// The code of `referrer` that somebody could sign up with now. `None` is never cached, so that it takes as long
     /// for a person without a code as for nobody.
-    pub async fn usable_of(&self, referrer: UserId) -> Result<Option<CodeRow>, DbError> {
+    pub async fn usable_of(&self, referrer: UserId) -> Result<Option<Arc<Found>>, DbError> {
         let now = self.0.platform.clock.now();
         let trusted = self.is_trusted();
         if trusted
             && let Some(row) = Entry::Referrer(referrer).get(&self.0.platform).await
-            && row.is_usable(now)
+            && row.row.is_usable(now)
         {
             return Ok(Some(row));
         }
@@ -74,7 +74,7 @@ impl CodeCache {
             let row = store::active_of(&mut conn, referrer).await?.filter(|row| row.is_usable(now));
             drop(conn);
             self.keep(trusted, row.as_ref()).await;
-            Ok(row)
+            Ok(row.map(|row| Arc::new(Found::new(row))))
         })
         .await
     }

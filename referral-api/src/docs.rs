@@ -33,7 +33,7 @@ const DPOP_SCHEME: &str = "with-proof";
 
 /// The OpenAPI document of this API as configured.
 pub fn openapi(config: &Config) -> OpenApi {
-    crate::routes(config, None).into_openapi()
+    crate::routes(config).openapi
 }
 
 /// The document without its operations.

@@ -1,6 +1,7 @@
 //! The referral API: validates the authorization server's access tokens; referral codes, referrals, invitations.
 
 pub mod access;
+mod addresses;
 pub mod code_cache;
 pub mod codes;
 mod cors;
@@ -19,10 +20,11 @@ use std::future::Future;
 use axum::Router;
 use shared::Platform;
 use shared::config::Config;
-use shared::http::{Listener, health, layers, no_store_by_default, private_etags};
+use shared::http::{Listener, for_browsers, health, private_answers};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::ServiceBuilder;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -32,7 +34,7 @@ pub use state::AppState;
 /// Everything this service answers.
 pub fn router(state: AppState) -> Router {
     let platform = state.platform().clone();
-    let (api, openapi) = routes(&platform.config, Some(&state)).split_for_parts();
+    let Routes { private, public, openapi } = routes(&platform.config);
     let pages = docs::pages(&openapi, &platform.config, platform.clock.now());
     let ready = {
         let state = state.clone();
@@ -41,13 +43,23 @@ pub fn router(state: AppState) -> Router {
             async move { is_ready(&state).await }
         }
     };
-    let router = api.merge(pages).merge(health::router(ready)).with_state(state);
-    layers(router, &platform)
+    let public = public.merge(pages).merge(health::router(ready));
+    let edge = shared::http::edge(&platform);
+    // CORS is the outer one, so that what refuses can be read in a browser too.
+    let within = ServiceBuilder::new().layer(for_browsers(cors::layer(&platform.config))).layer(private_answers());
+    edge.wrap_with(private, within).merge(edge.wrap(public)).with_state(state)
 }
 
-/// The routes with their descriptions; without a `state` only these count.
-pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> {
-    let mut private = OpenApiRouter::with_openapi(docs::base(config))
+/// The routes and their description.
+pub(crate) struct Routes {
+    /// Those that take a token.
+    private: Router<AppState>,
+    public: Router<AppState>,
+    pub(crate) openapi: OpenApi,
+}
+
+pub(crate) fn routes(config: &Config) -> Routes {
+    let private = OpenApiRouter::with_openapi(docs::base(config))
         .routes(routes!(codes::create, codes::list))
         .routes(routes!(codes::lookup))
         .routes(routes!(codes::get, codes::delete))
@@ -74,21 +86,12 @@ pub(crate) fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter
         .routes(routes!(webhooks::deliveries::list))
         .routes(routes!(webhooks::deliveries::replay_one))
         .routes(routes!(webhooks::deliveries::replay));
-    if let Some(state) = state {
-        // One layer of the router's: each takes a box, and a copy of all that is within, for every request. CORS is the
-        // outermost, so that what refuses can be read in a browser too.
-        private = private.layer(
-            ServiceBuilder::new()
-                .layer(cors::layer(config))
-                .layer(access::accompany(state))
-                .layer(no_store_by_default())
-                .layer(private_etags()),
-        );
-    }
-    let mut all = private.routes(routes!(metadata::get));
-    docs::describe_common_answers(all.get_openapi_mut());
-    webhooks::described(all.get_openapi_mut());
-    all
+    let public = OpenApiRouter::new().routes(routes!(metadata::get));
+    let ((private, mut openapi), (public, more)) = (private.split_for_parts(), public.split_for_parts());
+    openapi.merge(more);
+    docs::describe_common_answers(&mut openapi);
+    webhooks::described(&mut openapi);
+    Routes { private, public, openapi }
 }
 
 /// Ready is who can judge tokens and read the database.
@@ -118,6 +121,7 @@ pub async fn serve(
         platform.watch_revocations(stopped.clone()),
         state.keys().watch(stopped.clone()),
         state.codes().watch(stopped.clone()),
+        state.watch(stopped.clone()),
         programme::watch(platform.clone(), stopped.clone()),
         webhooks::courier::spawn(platform.clone(), stopped),
     ];

@@ -3,27 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use shared::budget::Budgets;
-use shared::cache::CacheKey;
 use shared::db::DbError;
 use shared::dpop::Nonces;
 use shared::ids::UserId;
-use shared::platform::seldom;
-use shared::users::User;
+use shared::platform::{every, seldom};
 use shared::{Platform, subjects};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::access::Verified;
+use crate::access::{Verified, budget_policy};
+use crate::addresses::Addresses;
 use crate::code_cache::CodeCache;
 use crate::jwks::KeySet;
 
-/// How long an account that was found is taken to exist. Its deletion lists it as revoked, which takes effect within a
-/// second; this is for tokens of accounts that are gone for other reasons (a database put back).
-const KNOWN_FOR: Duration = Duration::from_secs(5);
-/// The same for whose a pairwise subject identifier is, which never changes; that the account exists is asked besides.
+/// How long it is remembered whose a pairwise subject identifier is, which never changes; that the account exists is asked besides.
 const SUBJECT_FOR: Duration = Duration::from_secs(60);
-/// How long it is remembered whose an address is, and whether they may be found by it, or that it is nobody's: no longer
-/// than a revocation takes to be noticed.
-const ADDRESS_FOR: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -33,21 +30,13 @@ struct Inner {
     platform: Platform,
     keys: KeySet,
     codes: CodeCache,
-    known_users: moka::sync::Cache<UserId, ()>,
     pairwise_subjects: moka::sync::Cache<String, UserId>,
-    addresses: moka::sync::Cache<CacheKey, Whose>,
+    addresses: Addresses,
     nonces: Nonces,
     verified: Verified,
     budgets: Budgets,
+    budget_policy: Option<HeaderValue>,
     lookups: Budgets,
-}
-
-/// Whose an address is, as of then.
-#[derive(Clone)]
-struct Whose {
-    user: Option<Arc<User>>,
-    /// In microseconds.
-    read_at: i64,
 }
 
 impl AppState {
@@ -55,25 +44,23 @@ impl AppState {
     pub fn new(platform: Platform) -> Self {
         let keys = KeySet::new(platform.config.jwks_url(), platform.outbound.trusted().clone(), platform.clock.clone());
         let codes = CodeCache::new(platform.clone());
-        let known_users = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(KNOWN_FOR).build();
         let pairwise_subjects = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(SUBJECT_FOR).build();
-        let addresses = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(ADDRESS_FOR).build();
         let nonces = Nonces::new(&platform.master_key);
         let max = platform.config.limits.api_requests_per_minute;
-        let budgets = Budgets::new(&platform, "api-requests", max, Duration::from_secs(60));
+        let budgets = Budgets::new(&platform, "api-requests", max, MINUTE);
+        let budget_policy = budget_policy(max, MINUTE);
         let max = platform.config.limits.lookups_per_minute;
-        let lookups = Budgets::new(&platform, "lookup", max, Duration::from_secs(60));
-        let verified = Verified::default();
+        let lookups = Budgets::new(&platform, "lookup", max, MINUTE);
         Self(Arc::new(Inner {
             platform,
             keys,
             codes,
-            known_users,
             pairwise_subjects,
-            addresses,
+            addresses: Addresses::default(),
             nonces,
-            verified,
+            verified: Verified::default(),
             budgets,
+            budget_policy,
             lookups,
         }))
     }
@@ -107,6 +94,11 @@ impl AppState {
         &self.0.budgets
     }
 
+    /// What each budget is, as the header says it.
+    pub(crate) fn budget_policy(&self) -> Option<&HeaderValue> {
+        self.0.budget_policy.as_ref()
+    }
+
     /// How many addresses each caller may still look up.
     pub(crate) fn lookups(&self) -> &Budgets {
         &self.0.lookups
@@ -129,40 +121,27 @@ impl AppState {
         .await
     }
 
-    /// Whose is this address ([`shared::email::Email::key`])? It is the same work for somebody's as for nobody's, the
-    /// first time and after.
-    pub(crate) async fn person_at(&self, email_key: &str) -> Result<Option<Arc<User>>, DbError> {
-        let key = CacheKey::new("address", email_key.as_bytes());
-        let now = self.platform().clock.micros();
-        if let Some(Whose { user, read_at }) = self.0.addresses.get(&key)
-            && u128::try_from(now - read_at).is_ok_and(|age| age < ADDRESS_FOR.as_micros())
-        {
-            return Ok(user);
-        }
-        seldom(async {
-            let mut conn = self.platform().db.read().await?;
-            let user = shared::users::by_email(&mut conn, email_key).await?.map(Arc::new);
-            drop(conn);
-            self.0.addresses.insert(key, Whose { user: user.clone(), read_at: now });
-            Ok(user)
-        })
-        .await
+    /// Whose the addresses are that were asked about.
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.0.addresses
     }
 
     /// Is there such an account?
     pub(crate) async fn user_exists(&self, user: UserId) -> Result<bool, DbError> {
-        if self.0.known_users.get(&user).is_some() {
-            return Ok(true);
-        }
-        seldom(async {
-            let mut conn = self.platform().db.read().await?;
-            let found = shared::users::by_id(&mut conn, user).await?.is_some();
-            drop(conn);
-            if found {
-                self.0.known_users.insert(user, ());
+        let mut conn = self.platform().db.read().await?;
+        Ok(shared::users::by_id(&mut conn, user).await?.is_some())
+    }
+
+    /// Forgets, now and then until `stop` turns true, what is remembered and of no more use.
+    pub(crate) fn watch(&self, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        let state = self.clone();
+        every(MINUTE, stop, move || {
+            let state = state.clone();
+            async move {
+                let clock = &state.platform().clock;
+                state.verified().forget_expired(clock.timestamp());
+                state.addresses().forget_old(clock.micros());
             }
-            Ok(found)
         })
-        .await
     }
 }

@@ -3,20 +3,23 @@
 //! request of a minute, then every twentieth of the budget and once a second. So all instances together let pass at most
 //! that much more than one would, and a request seldom waits for Redis.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use moka::policy::EvictionPolicy;
-use moka::sync;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::Cache;
 
 use crate::Platform;
-use crate::cache::{Cache, CacheKey};
+use crate::cache::{self, CacheKey};
 use crate::clock::Clock;
 use crate::limits::Limited;
 use crate::platform::seldom;
 
-/// Callers who are counted at once. The least recently seen goes first, and starts anew.
+/// Callers who are counted at once. One who is forgotten starts anew.
 const CALLERS: u64 = 100_000;
+/// Room for so many is made ready.
+const EXPECTED: usize = 1_000;
 /// What others spent is known after so long, in microseconds.
 const SETTLE_AFTER: i64 = 1_000_000;
 /// And after this part of the budget.
@@ -31,9 +34,10 @@ struct Inner {
     max: u64,
     window: Duration,
     /// Where other instances count too, if there are any.
-    shared: Option<Cache>,
+    shared: Option<cache::Cache>,
     clock: Clock,
-    tallies: sync::Cache<CacheKey, Arc<Mutex<Tally>>>,
+    /// Of those who were seen once, the longest ago goes first; who comes again and again stays.
+    tallies: Cache<CacheKey, Arc<Mutex<Tally>>>,
 }
 
 /// What is counted for one caller. Times are microseconds since the epoch.
@@ -66,12 +70,7 @@ impl Budgets {
     /// `max` requests in each `window`, which begins with a caller's first; `name` is what they are counted under.
     pub fn new(platform: &Platform, name: &'static str, max: u64, window: Duration) -> Self {
         let shared = platform.cache.is_shared().then(|| platform.cache.clone());
-        let tallies = sync::Cache::builder()
-            .max_capacity(CALLERS)
-            .eviction_policy(EvictionPolicy::lru())
-            // By the machine's clock, and only to free memory: what counts is `end`.
-            .time_to_idle(window * 2)
-            .build();
+        let tallies = Cache::with_weighter(EXPECTED, CALLERS, UnitWeighter);
         Self(Arc::new(Inner { name, max, window, shared, clock: platform.clock.clone(), tallies }))
     }
 
@@ -79,7 +78,7 @@ impl Budgets {
     pub async fn spend(&self, caller: &[u8]) -> Budget {
         let inner = &*self.0;
         let key = CacheKey::new(inner.name, caller);
-        let tally = inner.tallies.get_with(key, Arc::default);
+        let Ok(tally) = inner.tallies.get_or_insert_with(&key, || Ok::<_, Infallible>(Arc::default()));
         let now = inner.clock.micros();
         let due = {
             let mut tally = locked(&tally);
@@ -204,7 +203,7 @@ mod tests {
     async fn while_redis_is_silent_each_instance_counts_alone_and_what_it_counted_is_told_later() {
         let Some(scratch) = Scratch::new(Store::Server).await else { return };
         let mut platform = scratch.platform(&[]).await;
-        platform.cache = Cache::redis("redis://127.0.0.1:9", platform.clock.clone()).unwrap();
+        platform.cache = cache::Cache::redis("redis://127.0.0.1:9", platform.clock.clone()).unwrap();
         let budgets = Budgets::new(&platform, "test-budget", 2, MINUTE);
         let overdrawn = [budgets.spend(b"ann").await, budgets.spend(b"ann").await, budgets.spend(b"ann").await];
         assert_eq!(overdrawn.map(|budget| budget.is_overdrawn), [false, false, true]);

@@ -2,7 +2,8 @@
 //! which every process keeps in memory and brings up to date once a second; it survives restarts because it is a table.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -47,7 +48,7 @@ impl Kind {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Entry {
     revoked_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
@@ -63,19 +64,41 @@ struct List {
 }
 
 impl List {
-    fn add(&mut self, kind: &'static str, id: String, entry: Entry) {
-        self.entries.entry(kind).or_default().insert(id, entry);
+    /// Was it not there yet?
+    fn add(&mut self, kind: &'static str, id: String, entry: Entry) -> bool {
+        self.entries.entry(kind).or_default().insert(id, entry) != Some(entry)
     }
 }
 
 /// The list as last read, plus what this process revoked itself, from the moment of the commit. Clones share it.
 #[derive(Clone, Default)]
-pub struct Revocations(Arc<RwLock<List>>);
+pub struct Revocations(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    list: RwLock<List>,
+    /// Changed with the list locked.
+    version: AtomicU64,
+}
 
 impl Revocations {
+    /// Another number whenever something was added to the list: what was not in it is not, while the number is the same.
+    /// Ask it before the list.
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
+    }
+
+    fn list(&self) -> RwLockReadGuard<'_, List> {
+        self.0.list.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn list_to_change(&self) -> RwLockWriteGuard<'_, List> {
+        self.0.list.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Is any of these revoked? Of clients ask [`Self::ended`].
     pub fn contains<'a>(&self, claims: impl IntoIterator<Item = (Kind, &'a str)>) -> bool {
-        let list = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let list = self.list();
         if list.entries.is_empty() {
             return false;
         }
@@ -85,7 +108,7 @@ impl Revocations {
     /// Has the client to which a token was issued at this time (`iat`) come to its end since? A client that was
     /// registered anew under the same id is another one.
     pub fn ended(&self, client: &str, issued_at: i64) -> bool {
-        let list = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let list = self.list();
         let ended = list.entries.get(Kind::Client.as_str()).and_then(|ids| ids.get(client));
         ended.is_some_and(|entry| issued_at <= entry.revoked_at.timestamp() + AFTERMATH)
     }
@@ -93,18 +116,22 @@ impl Revocations {
     /// Reads what was added to the table, and forgets what has expired.
     pub async fn refresh(&self, db: &Db, now: DateTime<Utc>) -> Result<(), DbError> {
         let since = {
-            let list = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            let list = self.list();
             // Nor is a clock believed that was put back.
             let whole = list.whole_at.is_none_or(|at| now < at || now >= at + WHOLE);
             list.read_at.filter(|_| !whole).map(|at| at - OVERLAP)
         };
         let rows = listed(&mut db.read().await?, since.unwrap_or(DateTime::UNIX_EPOCH), now).await?;
-        let mut list = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.list_to_change();
+        let mut is_new = false;
         // Nothing is taken off the list before it expires: what this process revoked meanwhile stays.
         for (kind, id, revoked_at, expires_at) in rows {
             if let Some(kind) = ALL.into_iter().map(Kind::as_str).find(|known| *known == kind) {
-                list.add(kind, id, Entry { revoked_at, expires_at });
+                is_new |= list.add(kind, id, Entry { revoked_at, expires_at });
             }
+        }
+        if is_new {
+            self.0.version.fetch_add(1, Ordering::Release);
         }
         for ids in list.entries.values_mut() {
             ids.retain(|_, entry| entry.expires_at > now);
@@ -118,7 +145,9 @@ impl Revocations {
     }
 
     fn add(&self, kind: Kind, id: String, entry: Entry) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).add(kind.as_str(), id, entry);
+        let mut list = self.list_to_change();
+        list.add(kind.as_str(), id, entry);
+        self.0.version.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -178,13 +207,19 @@ mod tests {
             let mut tx = platform.db.begin().await.unwrap();
             revoke(&mut tx, &platform, Kind::Token, "rolled-back").await.unwrap();
             drop(tx);
+            let (here_before, there_before) = (here.version(), there.version());
             revoke_alone(&platform, Kind::Token, "a").await;
+            assert_ne!(here.version(), here_before, "whoever looked before looks again");
             assert!(!here.contains([(Kind::Token, "rolled-back")]));
             assert!(here.contains([(Kind::Token, "b"), (Kind::Token, "a")]));
             assert!(!here.contains([(Kind::Grant, "a")]), "each kind by itself");
             assert!(!there.contains([(Kind::Token, "a")]));
             there.refresh(&platform.db, platform.clock.now()).await.unwrap();
             assert!(there.contains([(Kind::Token, "a")]));
+            assert_ne!(there.version(), there_before);
+            let known = there.version();
+            there.refresh(&platform.db, platform.clock.now()).await.unwrap();
+            assert_eq!(there.version(), known, "what is read again is nothing new");
 
             // Readings that bring only what is new keep what is old, until it has expired.
             for step in [30, 40, 50] {

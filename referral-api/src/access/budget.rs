@@ -1,11 +1,11 @@
 //! How many requests a caller has left, told with each answer (draft-ietf-httpapi-ratelimit-headers-10). One budget for
 //! everything; a few endpoints have limits of their own besides, which only their 429 tells of.
 
-use std::sync::{Arc, OnceLock};
+use std::fmt::Write;
 
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue};
 use shared::budget::Budget;
+use shared::http::send_along;
 use shared::problem::Problem;
 
 use super::challenge::Refusal;
@@ -15,38 +15,30 @@ use crate::state::AppState;
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The budget that a request was counted in, for its answer. It is known only within the handler.
-#[derive(Clone, Debug, Default)]
-pub struct Spent(Arc<OnceLock<Budget>>);
+/// What each budget is (§3.1).
+pub fn policy(max: u64, window: std::time::Duration) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("\"api\";q={max};w={}", window.as_secs())).ok()
+}
 
-impl Spent {
-    /// Writes it into the answer, where there is a caller.
-    pub fn tell(&self, headers: &mut HeaderMap) {
-        let Some(budget) = self.0.get() else { return };
-        // §4.1, §3.1: whole seconds, rounded up, so that who comes back then is not refused again.
-        let seconds = budget.renewed_in.as_micros().div_ceil(1_000_000);
-        let left = format!("\"api\";r={};t={seconds}", budget.remaining);
-        let policy = format!("\"api\";q={};w={}", budget.max, budget.window.as_secs());
-        for (name, value) in [(RATE_LIMIT, left), (RATE_LIMIT_POLICY, policy)] {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(name, value);
-            }
-        }
-    }
+/// What is left of one (§4.1).
+fn left(budget: &Budget) -> Option<HeaderValue> {
+    // Whole seconds, rounded up, so that who comes back then is not refused again.
+    let seconds = budget.renewed_in.as_micros().div_ceil(1_000_000);
+    let mut text = String::with_capacity(48);
+    write!(text, "\"api\";r={};t={seconds}", budget.remaining).ok()?;
+    HeaderValue::try_from(text).ok()
 }
 
 /// Takes this request off the caller's budget.
-pub async fn spend(token: &AccessToken, parts: &Parts, state: &AppState) -> Result<(), Refusal> {
+pub async fn spend(token: &AccessToken, state: &AppState) -> Result<(), Refusal> {
     if !state.platform().config.limits.enabled {
         return Ok(());
     }
-    let budget = match token.user {
-        Some(user) => state.budgets().spend(user.0.as_bytes()).await,
-        None => state.budgets().spend(token.subject.as_bytes()).await,
-    };
-    if let Some(spent) = parts.extensions.get::<Spent>() {
-        // Counted once a request.
-        let _ = spent.0.set(budget);
+    let budget = state.budgets().spend(token.counted_as()).await;
+    for (name, value) in [(RATE_LIMIT, left(&budget)), (RATE_LIMIT_POLICY, state.budget_policy().cloned())] {
+        if let Some(value) = value {
+            send_along(name, value);
+        }
     }
     if budget.is_overdrawn {
         metrics::counter!("limited_total", "limit" => "api-requests").increment(1);

@@ -59,7 +59,7 @@ impl Details {
 impl AccessToken {
     /// May this token create such a code? Always, where it has no details: its scope was asked before.
     pub fn may_create(&self, code: Option<&str>, max_uses: Option<i64>, state: &AppState) -> Result<(), Problem> {
-        if self.details.as_ref().is_none_or(|details| details.allow_creating(code, max_uses)) {
+        if self.details().is_none_or(|details| details.allow_creating(code, max_uses)) {
             return Ok(());
         }
         let refusal = Refusal::Details("the authorization_details of the token allow another code, or fewer uses");

@@ -1,7 +1,6 @@
 //! Who calls: [`Caller`] (anyone with the scope) and [`Person`] (a person with the scope). Each check is a file of its
 //! own; [`authorize`] is the order they come in, and [`challenge`] what they answer.
 
-mod accompany;
 mod budget;
 mod challenge;
 mod details;
@@ -25,7 +24,7 @@ use crate::state::AppState;
 use challenge::{Refusal, answer};
 use presented::{Presented, presented};
 
-pub use accompany::accompany;
+pub(crate) use budget::policy as budget_policy;
 pub use budget::{RATE_LIMIT, RATE_LIMIT_POLICY};
 pub use details::TYPE as DETAILS_TYPE;
 pub use programme::{About, Manager, Reader};
@@ -85,7 +84,7 @@ impl<S: Scope> FromRequestParts<AppState> for Caller<S> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let presented = match presented(&parts.headers) {
+        let presented = match presented(parts, state) {
             Ok(presented) => presented,
             Err((scheme, refusal)) => return Err(answer(refusal, scheme, state)),
         };
@@ -121,17 +120,15 @@ impl<S: Scope> FromRequestParts<AppState> for Person<S> {
 
 /// The token, whose it is, and whether the caller may use it.
 async fn authenticate(presented: &Presented<'_>, parts: &Parts, state: &AppState) -> Result<AccessToken, Refusal> {
-    let claims = token::validate(presented.token, state).await?;
-    let user = token::user(&claims, state).await?;
-    token::refuse_revoked(&claims, user, state)?;
-    possession::check(presented, claims.cnf.as_ref(), parts, state).await?;
-    if let Some(user) = user
-        && !state.user_exists(user).await.map_err(|error| Refusal::Problem(error.into()))?
-    {
-        return Err(Refusal::Invalid("the account is gone"));
+    let known = token::validate(presented.token, state).await?;
+    let user = token::user(&known, state).await?;
+    token::refuse_revoked(&known, user, state)?;
+    possession::check(presented, known.claims.cnf.as_ref(), parts, state).await?;
+    if let Some(user) = user {
+        token::refuse_gone(&known, user, state).await?;
     }
-    let token = AccessToken::new(&claims, user, presented.scheme);
-    budget::spend(&token, parts, state).await?;
+    let token = AccessToken::new(known, user, presented.scheme);
+    budget::spend(&token, state).await?;
     Ok(token)
 }
 
@@ -142,7 +139,7 @@ async fn authorize<S: Scope>(
     state: &AppState,
 ) -> Result<AccessToken, Refusal> {
     let token = authenticate(presented, parts, state).await?;
-    match (&token.details, details::Target::of(parts)) {
+    match (token.details(), details::Target::of(parts)) {
         (Some(details), Some(target)) if !details.allow(&target) => {
             return Err(Refusal::Details("the authorization_details of the token do not allow this"));
         }

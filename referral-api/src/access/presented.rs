@@ -1,10 +1,14 @@
-//! The token in the one `Authorization` header. Tokens in the query or the body are not looked at (RFC 6750 §2.2, §2.3
+//! How a caller presents themself: the token in the one `Authorization` header. Tokens in the query or the body are not looked at (RFC 6750 §2.2, §2.3
 //! leave both to the server, and either ends up in logs).
 
-use axum::http::HeaderMap;
+use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use shared::dpop::{DPOP, DPOP_NONCE};
+use shared::http::send_along;
 
 use super::challenge::Refusal;
+use crate::state::AppState;
 
 /// How a token is presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +26,16 @@ pub struct Presented<'a> {
     pub token: &'a str,
 }
 
-/// The token and its scheme; with a refusal, the scheme as far as it is known.
-pub fn presented(headers: &HeaderMap) -> Result<Presented<'_>, (Option<Scheme>, Refusal)> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
+/// The token and its scheme; with a refusal, the scheme as far as it is known. Whoever shows a proof is sent the current
+/// nonce, whatever the answer (RFC 9449 §8.2, §9), so that who takes it up is not sent back for it.
+pub fn presented<'a>(parts: &'a Parts, state: &AppState) -> Result<Presented<'a>, (Option<Scheme>, Refusal)> {
+    if parts.headers.contains_key(DPOP) && state.platform().config.dpop.require_nonce {
+        let nonce = state.nonces().issue(state.platform().clock.timestamp());
+        if let Ok(nonce) = HeaderValue::try_from(nonce) {
+            send_along(DPOP_NONCE, nonce);
+        }
+    }
+    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or((None, Refusal::NoToken))?;
     if values.next().is_some() {
         return Err((None, Refusal::Malformed("more than one Authorization header")));

@@ -28,7 +28,7 @@ impl<S> Manager<S> {
     pub fn actor(&self) -> Actor {
         match self.token.user {
             Some(user) => Actor::User(user),
-            None => Actor::Client(self.token.client_id.clone()),
+            None => Actor::Client(self.token.client_id().to_owned()),
         }
     }
 
@@ -46,7 +46,7 @@ impl<S: Scope> FromRequestParts<AppState> for Manager<S> {
         match token.user {
             None if token.has_scope(S::NAME) => {}
             // Who knows people by pairwise names is not told the ids of others (OpenID Connect Core §8.1).
-            Some(user) if token.has_scope(ADMIN_SCOPE) && !token.is_pairwise => administrator(state, user).await?,
+            Some(user) if token.has_scope(ADMIN_SCOPE) && !token.is_pairwise() => administrator(state, user).await?,
             _ => return Err(Problem::forbidden().with_detail(FOR_MANAGERS)),
         }
         Ok(Self { token, scope: PhantomData })
@@ -125,7 +125,7 @@ async fn with_any_scope(
     scopes: &[&'static str],
     writes: bool,
 ) -> Result<AccessToken, Problem> {
-    let presented = presented(&parts.headers).map_err(|(scheme, refusal)| answer(refusal, scheme, state))?;
+    let presented = presented(parts, state).map_err(|(scheme, refusal)| answer(refusal, scheme, state))?;
     let refused = |refusal| answer(refusal, Some(presented.scheme), state);
     let token = authenticate(&presented, parts, state).await.map_err(refused)?;
     if !scopes.iter().any(|scope| token.has_scope(scope)) {

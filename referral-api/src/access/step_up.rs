@@ -11,11 +11,9 @@ pub fn check(token: &AccessToken, state: &AppState) -> Result<(), Refusal> {
     let now = state.platform().clock.timestamp();
     let recent = config.step_up_max_age_seconds.is_none_or(|max_age| {
         let max_age = i64::try_from(max_age).unwrap_or(i64::MAX).saturating_add(LEEWAY);
-        token.auth_time.is_some_and(|auth_time| now.saturating_sub(auth_time) <= max_age)
+        token.auth_time().is_some_and(|auth_time| now.saturating_sub(auth_time) <= max_age)
     });
-    let strong = config
-        .step_up_acr
-        .as_deref()
-        .is_none_or(|values| values.split(' ').any(|value| token.acr.as_deref() == Some(value)));
+    let strong =
+        config.step_up_acr.as_deref().is_none_or(|values| values.split(' ').any(|value| token.acr() == Some(value)));
     if recent && strong { Ok(()) } else { Err(Refusal::Authentication) }
 }

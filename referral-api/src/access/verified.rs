@@ -4,31 +4,76 @@
 //! it is unknown here. Tokens that were refused are not remembered.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use moka::sync::Cache;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use shared::cache::CacheKey;
 
-use super::token::Claims;
+use super::token::{Claims, Whose};
 use crate::jwks::{Key, KeySet, Thumbprint};
 
 /// Bytes of tokens, roughly: some eight thousand of them, so that nobody with many tokens takes all memory.
 const LARGEST: u64 = 8 * 1024 * 1024;
 /// What an entry takes beside its claims, which are about as long as their token.
 const OVERHEAD: usize = 256;
-/// Frees the memory of tokens that nobody sends any more. A token that lives longer is verified once in a while.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// The tokens, by the SHA-256 of all of their text. Cheap to clone.
 #[derive(Clone)]
-pub struct Verified(Cache<CacheKey, Entry>);
+pub struct Verified(Arc<Cache<CacheKey, Arc<Known>, ByWeight>>);
 
 #[derive(Clone)]
-struct Entry {
-    claims: Arc<Claims>,
-    key_id: Arc<str>,
+struct ByWeight;
+
+impl Weighter<CacheKey, Arc<Known>> for ByWeight {
+    fn weight(&self, _: &CacheKey, known: &Arc<Known>) -> u64 {
+        known.weight
+    }
+}
+
+/// A token whose signature was verified, and what is known of it since.
+#[derive(Debug)]
+pub struct Known {
+    pub(super) claims: Claims,
+    pub(super) whose: Whose,
+    key_id: Box<str>,
     key: Thumbprint,
-    weight: u32,
+    weight: u64,
+    /// The version of the list of revocations that has nothing of it.
+    unrevoked_in: AtomicU64,
+    /// Until when its account is taken to exist, in microseconds since the epoch.
+    exists_until: AtomicI64,
+}
+
+impl Known {
+    fn new(claims: Claims, key_id: &str, key: Thumbprint, length: usize) -> Self {
+        Self {
+            whose: claims.whose(),
+            claims,
+            key_id: key_id.into(),
+            key,
+            weight: (length + OVERHEAD) as u64,
+            unrevoked_in: AtomicU64::new(u64::MAX),
+            exists_until: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    pub(super) fn is_unrevoked_in(&self, version: u64) -> bool {
+        self.unrevoked_in.load(Ordering::Acquire) == version
+    }
+
+    pub(super) fn unrevoked_in(&self, version: u64) {
+        self.unrevoked_in.store(version, Ordering::Release);
+    }
+
+    /// At this time, in microseconds since the epoch.
+    pub(super) fn exists(&self, now: i64) -> bool {
+        now < self.exists_until.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn exists_until(&self, end: i64) {
+        self.exists_until.store(end, Ordering::Relaxed);
+    }
 }
 
 impl Default for Verified {
@@ -39,21 +84,25 @@ impl Default for Verified {
 
 impl Verified {
     fn holding(bytes: u64) -> Self {
-        let tokens = Cache::builder().max_capacity(bytes).weigher(|_, entry: &Entry| entry.weight);
-        Self(tokens.time_to_live(LONGEST).build())
+        Self(Arc::new(Cache::with_weighter(64, bytes, ByWeight)))
     }
 
     /// What this token says, if it was verified before by a key that is still the issuer's.
-    pub(super) fn get(&self, token: &str, keys: &KeySet) -> Option<Arc<Claims>> {
-        let entry = self.0.get(&name(token))?;
-        keys.holds(&entry.key_id, &entry.key).then_some(entry.claims)
+    pub(super) fn get(&self, token: &str, keys: &KeySet) -> Option<Arc<Known>> {
+        let known = self.0.get(&name(token))?;
+        keys.holds(&known.key_id, &known.key).then_some(known)
     }
 
     /// Remembers that `key`, of this id, verified `token`.
-    pub(super) fn keep(&self, token: &str, key_id: &str, key: &Key, claims: &Arc<Claims>) {
-        let weight = u32::try_from(token.len() + OVERHEAD).unwrap_or(u32::MAX);
-        let entry = Entry { claims: claims.clone(), key_id: key_id.into(), key: key.thumbprint, weight };
-        self.0.insert(name(token), entry);
+    pub(super) fn keep(&self, token: &str, key_id: &str, key: &Key, claims: Claims) -> Arc<Known> {
+        let known = Arc::new(Known::new(claims, key_id, key.thumbprint, token.len()));
+        self.0.insert(name(token), known.clone());
+        known
+    }
+
+    /// Frees the memory of tokens that have expired; `now` in seconds since the epoch.
+    pub(crate) fn forget_expired(&self, now: i64) {
+        self.0.retain(|_, known| !known.claims.has_ended(now));
     }
 }
 
@@ -63,16 +112,19 @@ fn name(token: &str) -> CacheKey {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use shared::clock::Clock;
 
+    use super::super::token::LEEWAY;
     use super::*;
     use crate::jwks::testing::keys;
 
-    fn claims() -> Arc<Claims> {
+    fn claims() -> Claims {
         let claims = serde_json::json!({
             "iss": "i", "sub": "s", "aud": "a", "exp": 2, "iat": 1, "jti": "j", "client_id": "c",
         });
-        Arc::new(serde_json::from_value(claims).unwrap())
+        serde_json::from_value(claims).unwrap()
     }
 
     fn key_set() -> (KeySet, Clock) {
@@ -83,13 +135,13 @@ mod tests {
 
     #[test]
     fn a_verified_token_is_known_while_that_very_key_is_in_the_set() {
-        let (verified, (set, clock), claims) = (Verified::default(), key_set(), claims());
+        let (verified, (set, clock)) = (Verified::default(), key_set());
         let [one, other] = keys();
-        verified.keep("token", "key-1", &one, &claims);
+        let kept = verified.keep("token", "key-1", &one, claims());
         assert!(verified.get("token", &set).is_none(), "there is no set");
         set.now_holds(vec![("key-1", one)]);
         let known = verified.get("token", &set).expect("nothing is verified again");
-        assert!(Arc::ptr_eq(&known, &claims));
+        assert!(Arc::ptr_eq(&known, &kept));
         for other_token in ["token ", "toke", "Token"] {
             assert!(verified.get(other_token, &set).is_none(), "{other_token}");
         }
@@ -107,12 +159,15 @@ mod tests {
 
     #[test]
     fn however_many_tokens_come_only_so_many_are_remembered() {
-        let (verified, [key, _], claims) = (Verified::holding(100 * 1024), keys(), claims());
+        let (verified, [key, _]) = (Verified::holding(100 * 1024), keys());
         for n in 0..2000 {
-            verified.keep(&format!("token-{n:0>1000}"), "key-1", &key, &claims);
+            verified.keep(&format!("token-{n:0>1000}"), "key-1", &key, claims());
         }
-        verified.0.run_pending_tasks();
-        assert!(verified.0.weighted_size() <= 100 * 1024, "{}", verified.0.weighted_size());
-        assert!(verified.0.entry_count() > 0);
+        assert!(verified.0.weight() <= 100 * 1024, "{}", verified.0.weight());
+        assert!(!verified.0.is_empty());
+        verified.forget_expired(2 + LEEWAY - 1);
+        assert!(!verified.0.is_empty(), "they may still be used");
+        verified.forget_expired(2 + LEEWAY);
+        assert!(verified.0.is_empty());
     }
 }

@@ -64,11 +64,11 @@ impl<S: Scope> FromRequestParts<AppState> for Webhooks<S> {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let Caller { token, .. } = <Caller<S> as FromRequestParts<AppState>>::from_request_parts(parts, state).await?;
         if let Some(user) = token.user {
-            if !token.has_scope(ADMIN_SCOPE) || token.is_pairwise {
+            if !token.has_scope(ADMIN_SCOPE) || token.is_pairwise() {
                 return Err(Problem::forbidden().with_detail(FOR_MANAGERS));
             }
             administrator(state, user).await?;
         }
-        Ok(Self { administrator: token.user, client: ClientId(token.client_id), scope: PhantomData })
+        Ok(Self { administrator: token.user, client: ClientId(token.client_id().to_owned()), scope: PhantomData })
     }
 }

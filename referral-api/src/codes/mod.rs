@@ -7,8 +7,9 @@ pub mod stats;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::LOCATION;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SubsecRound, Utc};
@@ -21,6 +22,7 @@ use shared::idempotency::{Idempotent, KeyHeader};
 use shared::ids::{ClientId, CodeId, UserId};
 use shared::platform::seldom;
 use shared::problem::{FieldError, Problem};
+use shared::referrals::cached::Found;
 use shared::referrals::clicks::{self, Listed};
 use shared::referrals::code::{CodeKey, ReferralCode};
 use shared::referrals::store::{self, CodeRow, MAX_USES};
@@ -28,6 +30,7 @@ use shared::{audit, users};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Caller, Person, ReadCodes, WriteCodes, account_gone};
+use crate::addresses::Address;
 use crate::paging::{Page, PageQuery};
 use crate::state::AppState;
 
@@ -398,26 +401,36 @@ pub async fn lookup(
     caller: Caller<ReadCodes>,
     ip: ClientIp,
     Query(query): Query<LookupQuery>,
-) -> Result<Json<FoundCode>, Problem> {
+) -> Result<Response, Problem> {
     let platform = state.platform();
-    let email = Email::parse(&query.email)
+    let address = Address::read(&query.email, &state)
         .map_err(|reason| Problem::validation([FieldError::query("email", reason.to_string())]))?;
     // Whoever may look addresses up must not be able to try a list of them.
     let max = platform.config.limits.lookups_per_minute;
     if platform.config.limits.enabled {
-        state.lookups().check(caller.token.counted_as().as_bytes()).await?;
+        state.lookups().check(caller.token.counted_as()).await?;
     }
     // Where anybody may register clients, they are as many as one likes: so they count together where they come from.
     if caller.token.user.is_none() {
         let max = max.saturating_mul(CLIENTS_AT_AN_ADDRESS);
         seldom(platform.limits.check("lookup-clients", &ip.bucket(), max, MINUTE)).await?;
     }
-    match discover(&state, &email).await?.1 {
-        Some(row) => {
-            Ok(Json(FoundCode { share_url: share_url(&row.code, &state), code: row.code, expires_at: row.expires_at }))
+    let (_, found) = discover(&state, address).await?;
+    let found =
+        found.ok_or_else(|| Problem::not_found().with_detail("no active code can be found for this address"))?;
+    let told = match found.told.get() {
+        Some(told) => told.clone(),
+        None => {
+            let row = &found.row;
+            let (code, expires_at) = (row.code.clone(), row.expires_at);
+            let told = FoundCode { share_url: share_url(&code, &state), code, expires_at };
+            let told = Bytes::from(serde_json::to_vec(&told).map_err(|_| Problem::internal())?);
+            found.told.get_or_init(|| told).clone()
         }
-        None => Err(Problem::not_found().with_detail("no active code can be found for this address")),
-    }
+    };
+    let mut answer = Response::new(Body::from(told));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(answer)
 }
 
 /// The referrer with this address and their usable code, where they may be found by it. It does the same work, in the
@@ -426,17 +439,20 @@ pub(crate) async fn discoverable_code(
     state: &AppState,
     email: &Email,
 ) -> Result<(Option<users::User>, Option<CodeRow>), DbError> {
-    let (referrer, row) = discover(state, email).await?;
-    Ok((referrer.as_deref().cloned(), row))
+    let (referrer, found) = discover(state, Address::of(email, state)).await?;
+    Ok((referrer.as_deref().cloned(), found.map(|found| found.row.clone())))
 }
 
-async fn discover(state: &AppState, email: &Email) -> Result<(Option<Arc<users::User>>, Option<CodeRow>), DbError> {
-    let user = state.person_at(&email.key).await?;
+async fn discover(
+    state: &AppState,
+    address: Address<'_>,
+) -> Result<(Option<Arc<users::User>>, Option<Arc<Found>>), DbError> {
+    let user = address.person(state).await?;
     let referrer = user.filter(|user| user.discoverable);
     // Nobody's id: it is looked for in the cache and in the database like anybody's without a code.
     let nobody = UserId(state.platform().random.uuid_v7(&state.platform().clock));
-    let row = state.codes().usable_of(referrer.as_ref().map_or(nobody, |user| user.id)).await?;
-    Ok((referrer, row))
+    let found = state.codes().usable_of(referrer.as_ref().map_or(nobody, |user| user.id)).await?;
+    Ok((referrer, found))
 }
 
 /// The caller's own code of this name.
@@ -453,7 +469,7 @@ async fn record(
     caller: &Person<WriteCodes>,
     code: CodeId,
 ) -> Result<(), DbError> {
-    let client = ClientId(caller.token.client_id.clone());
+    let client = ClientId(caller.token.client_id().to_owned());
     audit::record(tx, state.platform(), kind, Some(caller.user), Some(&client), json!({ "code_id": code })).await
 }
 

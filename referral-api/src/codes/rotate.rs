@@ -113,7 +113,7 @@ async fn replace(
         }
         Rotated::Done { old, new } => {
             let queued_at = state.codes().queue(&mut tx, &old).await?;
-            let client = ClientId(caller.token.client_id.clone());
+            let client = ClientId(caller.token.client_id().to_owned());
             let details = json!({ "code_id": old.id, "new_code_id": new.id });
             audit::record(&mut tx, platform, "referral_code.rotated", Some(caller.user), Some(&client), details)
                 .await?;

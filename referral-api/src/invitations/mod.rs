@@ -84,7 +84,7 @@ pub async fn create(
         None => None,
     };
     let caller = match &token {
-        Some(token) => token.counted_as(),
+        Some(token) => token.caller(),
         None => ip.to_string(),
     };
     let (referrer, friend) = check(&new)?;
@@ -140,7 +140,7 @@ async fn hand_over(
 ) -> Result<(), DbError> {
     let Asked { owner, referrer, friend, mails } = asked;
     let asker = token.and_then(|token| token.user);
-    let client = token.map(|token| ClientId(token.client_id.clone()));
+    let client = token.map(|token| ClientId(token.client_id().to_owned()));
     let locale = referrer.as_ref().and_then(|r| r.locale.clone()).unwrap_or_else(|| DEFAULT_LOCALE.to_owned());
     let referrer_id = referrer.as_ref().map_or(UserId(uuid::Uuid::nil()), |referrer| referrer.id);
 

@@ -155,7 +155,7 @@ pub async fn withdraw(
             no_such_invitation()
         });
     }
-    let client = ClientId(caller.token.client_id.clone());
+    let client = ClientId(caller.token.client_id().to_owned());
     let details = json!({ "invitation_id": id });
     audit::record(&mut tx, platform, "invitation.withdrawn", Some(caller.user), Some(&client), details).await?;
     if let Some(key) = key {

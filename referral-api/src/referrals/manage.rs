@@ -317,7 +317,7 @@ fn referral_id(text: &str) -> Result<ReferralId, Problem> {
 async fn record_reading(state: &AppState, manager: &Manager<Manage>, details: Value) -> Result<(), Problem> {
     let Some(admin) = manager.admin() else { return Ok(()) };
     let platform = state.platform();
-    let client = ClientId(manager.token.client_id.clone());
+    let client = ClientId(manager.token.client_id().to_owned());
     let mut tx = platform.db.begin().await?;
     audit::record(&mut tx, platform, "referrals.read", Some(admin), Some(&client), details).await?;
     Ok(tx.commit().await?)
@@ -423,7 +423,7 @@ async fn take(
     let id = referral_id(id)?;
     check(step, what)?;
     let route = format!("POST /v1/referrals/{id}/{}", what.name());
-    let caller = manager.token.counted_as();
+    let caller = manager.token.caller();
     let request = serde_json::to_vec(step).map_err(|_| Problem::internal())?;
     let key = Idempotent::from_headers(headers, &[&route, &caller], &request)?;
     if let Some(kept) = Idempotent::kept(key.as_ref(), platform).await? {
@@ -452,7 +452,7 @@ async fn take(
     };
     let kind = format!("referral.{}", what.done());
     let details = json!({ "referral": id, "status": row.status, "reason": reason });
-    let client = ClientId(manager.token.client_id.clone());
+    let client = ClientId(manager.token.client_id().to_owned());
     audit::record(&mut tx, platform, &kind, manager.token.user, Some(&client), details).await?;
     // Nobody's address in full and nothing of what outside services know: answers are kept for a day.
     let answer = json!(story(&mut tx, id, false).await?);

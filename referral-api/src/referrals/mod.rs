@@ -95,7 +95,7 @@ fn answered(in_full: bool, answer: impl IntoResponse) -> Response {
 async fn record_reading(state: &AppState, token: &AccessToken, about: About, what: &str) -> Result<(), Problem> {
     let Some(admin) = about.admin else { return Ok(()) };
     let platform = state.platform();
-    let client = ClientId(token.client_id.clone());
+    let client = ClientId(token.client_id().to_owned());
     let mut tx = platform.db.begin().await?;
     let details = json!({ "referrer": about.referrer, "what": what });
     audit::record(&mut tx, platform, "referrals.read", Some(admin), Some(&client), details).await?;

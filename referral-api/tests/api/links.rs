@@ -125,7 +125,10 @@ async fn a_code_is_replaced_in_one_step_and_the_old_one_is_found_no_more() {
         assert_eq!(bob.look_up(&ann.email).await.text("code"), code);
         assert_eq!(ann.get(&format!("{CODES}/{old}")).await.text("status"), "deleted");
         assert!(
-            Entry::Code(CodeKey::fold(&old).unwrap()).get(&world.platform).await.is_none_or(|r| r.status != "active")
+            Entry::Code(CodeKey::fold(&old).unwrap())
+                .get(&world.platform)
+                .await
+                .is_none_or(|found| found.row.status != "active")
         );
         assert_eq!(world.count("SELECT COUNT(*) FROM cache_invalidations").await, 0, "delivered");
         assert_eq!(rotate(&ann, &old, body).await.status, 404, "once");

@@ -1,5 +1,6 @@
 //! The in-process face, on moka. Expiry follows our clock, so that tests move it by hand; moka's own only frees memory.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,7 +9,7 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::{CacheKey, Lookup, TOMBSTONE};
+use super::{CacheKey, Hit, Lookup, TOMBSTONE};
 use crate::clock::Clock;
 
 const ENTRY_BYTES: u64 = 32 * 1024 * 1024;
@@ -48,10 +49,12 @@ impl<T> Expiry<CacheKey, Until<T>> for ByItsLife {
 #[derive(Debug)]
 pub(super) struct Local {
     clock: Clock,
-    entries: Cache<CacheKey, Until<Vec<u8>>>,
+    entries: Cache<CacheKey, Until<Hit>>,
     /// Apart from the entries: moka may turn away a newcomer that is asked for less often than what it would displace,
     /// and a tombstone turned away would let a deleted code through.
     tombstones: Cache<CacheKey, Until<()>>,
+    /// When the last of them ends, in microseconds since the epoch.
+    last_tombstone: AtomicI64,
     pub(super) counters: Counters,
 }
 
@@ -59,7 +62,8 @@ impl Local {
     pub(super) fn new(clock: Clock) -> Self {
         let entries = Cache::builder()
             .max_capacity(ENTRY_BYTES)
-            .weigher(|_, entry: &Until<Vec<u8>>| u32::try_from(entry.value.len() + 128).unwrap_or(u32::MAX))
+            // The text, and what it is read as.
+            .weigher(|_, entry: &Until<Hit>| u32::try_from(2 * entry.value.bytes().len() + 256).unwrap_or(u32::MAX))
             .expire_after(ByItsLife)
             .build();
         let tombstones = Cache::builder()
@@ -67,7 +71,8 @@ impl Local {
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(ByItsLife)
             .build();
-        Self { counters: Counters::new(clock.clone()), clock, entries, tombstones }
+        let last_tombstone = AtomicI64::new(i64::MIN);
+        Self { counters: Counters::new(clock.clone()), clock, entries, tombstones, last_tombstone }
     }
 
     pub(super) fn get(&self, key: &CacheKey) -> Lookup {
@@ -90,24 +95,28 @@ impl Local {
         }
         self.entries.entry_by_ref(key).and_compute_with(|present| match present {
             Some(present) if present.value().is_live(now) => Op::Nop,
-            _ => Op::Put(Until::new(bytes.to_vec(), now, ttl)),
+            _ => Op::Put(Until::new(Hit::new(bytes.to_vec()), now, ttl)),
         });
     }
 
     pub(super) fn put(&self, key: &CacheKey, bytes: &[u8], ttl: Duration) {
         let now = self.clock.now();
         if !self.is_buried(key, now) {
-            self.entries.insert(*key, Until::new(bytes.to_vec(), now, ttl));
+            self.entries.insert(*key, Until::new(Hit::new(bytes.to_vec()), now, ttl));
         }
     }
 
     pub(super) fn invalidate(&self, key: &CacheKey) {
-        self.tombstones.insert(*key, Until::new((), self.clock.now(), TOMBSTONE));
+        let tombstone = Until::new((), self.clock.now(), TOMBSTONE);
+        // Before the tombstone itself: who sees neither may take it that the deletion is still to come.
+        self.last_tombstone.fetch_max(tombstone.end.timestamp_micros(), Ordering::SeqCst);
+        self.tombstones.insert(*key, tombstone);
         self.entries.invalidate(key);
     }
 
     fn is_buried(&self, key: &CacheKey, now: DateTime<Utc>) -> bool {
-        self.tombstones.get(key).is_some_and(|tombstone| tombstone.is_live(now))
+        now.timestamp_micros() < self.last_tombstone.load(Ordering::SeqCst)
+            && self.tombstones.get(key).is_some_and(|tombstone| tombstone.is_live(now))
     }
 }
 

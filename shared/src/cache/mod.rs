@@ -6,7 +6,8 @@
 mod local;
 mod remote;
 
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64::Engine;
@@ -52,10 +53,53 @@ impl std::fmt::Debug for CacheKey {
     }
 }
 
+/// What is kept under a key.
+#[derive(Clone)]
+pub struct Hit(Arc<Kept>);
+
+struct Kept {
+    bytes: Vec<u8>,
+    /// What the bytes were read as.
+    read: OnceLock<Option<Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Hit {
+    fn new(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(Kept { bytes, read: OnceLock::new() }))
+    }
+
+    /// As it was handed over.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// What `read` makes of it. What the process keeps itself is read once, and then is there for everyone who finds it:
+    /// a namespace holds one type.
+    pub fn read<T: Send + Sync + 'static>(&self, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<Arc<T>> {
+        let kept = &*self.0;
+        let found = kept.read.get_or_init(|| Some(Arc::new(read(&kept.bytes)?)));
+        found.clone()?.downcast().ok()
+    }
+}
+
+impl PartialEq for Hit {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Hit {}
+
+impl std::fmt::Debug for Hit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.bytes().len())
+    }
+}
+
 /// What a look-up found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    Hit(Vec<u8>),
+    Hit(Hit),
     /// Deleted a moment ago: ask the database.
     Tombstone,
     Miss,

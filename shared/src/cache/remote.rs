@@ -8,7 +8,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisResult, Script};
 
-use super::{CacheError, CacheKey, Lookup, TOMBSTONE};
+use super::{CacheError, CacheKey, Hit, Lookup, TOMBSTONE};
 use crate::clock::Clock;
 use crate::outbound::CircuitBreaker;
 
@@ -81,7 +81,7 @@ impl Remote {
         Ok(match found {
             Some(mut bytes) if bytes.first() == Some(&VALUE) => {
                 bytes.remove(0);
-                Lookup::Hit(bytes)
+                Lookup::Hit(Hit::new(bytes))
             }
             Some(_) => Lookup::Tombstone,
             None => Lookup::Miss,

@@ -30,9 +30,9 @@ async fn what_was_filled_is_found_and_a_second_fill_changes_nothing() {
         assert_eq!(cache.get(&key).await.unwrap(), Lookup::Miss);
         cache.fill(&key, b"one", TTL).await.unwrap();
         cache.fill(&key, b"two", TTL).await.unwrap();
-        assert_eq!(cache.get(&key).await.unwrap(), Lookup::Hit(b"one".to_vec()));
+        assert_eq!(cache.get(&key).await.unwrap(), Lookup::Hit(Hit::new(b"one".to_vec())));
         cache.put(&key, b"three", TTL).await.unwrap();
-        assert_eq!(cache.get(&key).await.unwrap(), Lookup::Hit(b"three".to_vec()));
+        assert_eq!(cache.get(&key).await.unwrap(), Lookup::Hit(Hit::new(b"three".to_vec())));
     }
 }
 
@@ -41,7 +41,7 @@ async fn a_late_fill_does_not_revive_a_deletion() {
     for (cache, _) in faces() {
         let key = key();
         cache.fill(&key, b"", TTL).await.unwrap();
-        assert_eq!(cache.get(&key).await.unwrap(), Lookup::Hit(vec![]));
+        assert_eq!(cache.get(&key).await.unwrap(), Lookup::Hit(Hit::new(vec![])));
         cache.invalidate(&key).await.unwrap();
         assert_eq!(cache.get(&key).await.unwrap(), Lookup::Tombstone);
         cache.fill(&key, b"late", TTL).await.unwrap();
@@ -61,7 +61,7 @@ async fn entries_end_after_a_minute_and_tombstones_outlive_them() {
     assert_eq!(cache.get(&kept).await.unwrap(), Lookup::Miss);
     assert_eq!(cache.get(&deleted).await.unwrap(), Lookup::Tombstone);
     cache.fill(&kept, b"two", TTL).await.unwrap();
-    assert_eq!(cache.get(&kept).await.unwrap(), Lookup::Hit(b"two".to_vec()));
+    assert_eq!(cache.get(&kept).await.unwrap(), Lookup::Hit(Hit::new(b"two".to_vec())));
     clock.advance(LONGEST);
     assert_eq!(cache.get(&deleted).await.unwrap(), Lookup::Miss);
 }
@@ -177,7 +177,7 @@ async fn a_redis_that_comes_back_is_found_again_even_after_it_went_silent() {
     hush.send(false).unwrap();
     assert!(matches!(cache.get(&key).await, Err(CacheError::Resting(_))));
     clock.advance(Duration::from_secs(1));
-    assert_eq!(cache.get(&key).await.unwrap(), Lookup::Hit(b"one".to_vec()));
+    assert_eq!(cache.get(&key).await.unwrap(), Lookup::Hit(Hit::new(b"one".to_vec())));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The client's address. An extractor; [`super::layers`] puts it in place. Without a connection (tests that call the
+/// The client's address. An extractor; [`super::edge()`] puts it in place. Without a connection (tests that call the
 /// router directly) it is `0.0.0.0`, so limits hold for all such callers together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientIp(pub IpAddr);

@@ -10,10 +10,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request};
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
+use foldhash::fast::RandomState;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipnet::IpNet;
@@ -21,11 +24,11 @@ use metrics::{Counter, Histogram};
 use tokio::time::Instant;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceBuilder};
-use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 
 use super::client_certificate::{self, ClientCertificate};
 use super::client_ip::{self, ClientIp};
+use super::current::{CURRENT, Current};
 use super::request_id;
 use crate::clock::Clock;
 use crate::problem::{MEDIA_TYPE, Problem};
@@ -38,7 +41,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// The route of what no route matched: never the path itself, which anyone can make up.
 const UNMATCHED: &str = "unmatched";
 
-/// What [`super::layers`] wraps a router in.
+/// What a service's routers are wrapped in.
 #[derive(Clone)]
 pub struct Edge(Arc<Inner>);
 
@@ -82,13 +85,19 @@ impl Edge {
 
     /// Wraps `router`, which gets no further routes after.
     pub fn wrap<S: Clone + Send + Sync + 'static>(&self, router: Router<S>) -> Router<S> {
-        router.layer(ServiceBuilder::new().layer(self.layer()).layer(DefaultBodyLimit::max(BODY_LIMIT)))
+        router.layer(self.layer())
     }
 
-    /// The same for what scripts of other origins may call, as one layer of the router's: each takes a box, and a copy
-    /// of all that is within, for every request.
-    pub fn wrap_open<S: Clone + Send + Sync + 'static>(&self, router: Router<S>, cors: CorsLayer) -> Router<S> {
-        router.layer(ServiceBuilder::new().layer(self.layer()).layer(DefaultBodyLimit::max(BODY_LIMIT)).layer(cors))
+    /// The same with another layer within, as one of the router's: each of those takes a box, and a copy of all that is
+    /// within, for every request.
+    pub fn wrap_with<S, L>(&self, router: Router<S>, within: L) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+        L: Layer<Route> + Clone + Send + Sync + 'static,
+        L::Service: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Future: Send + 'static,
+    {
+        router.layer(ServiceBuilder::new().layer(self.layer()).layer(within))
     }
 
     fn layer<S>(&self) -> impl Layer<S, Service = Passing<S>> + Clone + use<S> {
@@ -129,7 +138,7 @@ where
 /// What is known of a request when it comes in.
 struct Arrival {
     at: Instant,
-    id: String,
+    id: HeaderValue,
     method: &'static str,
     matched: Option<MatchedPath>,
 }
@@ -138,6 +147,9 @@ impl Edge {
     /// Settles where a request comes from and what it is called.
     fn admit(&self, request: &mut Request) -> Arrival {
         let (at, edge) = (Instant::now(), &*self.0);
+        if !request.body().is_end_stream() {
+            DefaultBodyLimit::max(BODY_LIMIT).apply(request);
+        }
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
         let from_proxy = peer.is_some_and(|peer| client_ip::is_trusted(peer, &edge.trusted_proxies));
         if let Some(peer) = peer {
@@ -159,11 +171,11 @@ impl Edge {
 async fn pass(edge: &Inner, arrival: Arrival, inner: impl Future<Output = Response>) -> Response {
     let Arrival { at, id, method, matched } = arrival;
     let route = matched.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-    let span = tracing::info_span!("request", method, route, request_id = id);
+    let span = tracing::info_span!("request", method, route, request_id = id.to_str().unwrap_or_default());
 
     let answer = async {
         let answer = tokio::time::timeout(edge.timeout, AssertUnwindSafe(inner).catch_unwind()).await;
-        let response = match answer {
+        let mut response = match answer {
             Ok(Ok(response)) => described(response),
             Ok(Err(panic)) => {
                 tracing::error!(panic = message(&*panic), "a handler panicked");
@@ -175,14 +187,11 @@ async fn pass(edge: &Inner, arrival: Arrival, inner: impl Future<Output = Respon
             }
         };
         report(&edge.meters, method, route, response.status().as_u16(), at.elapsed());
+        CURRENT.with(|current| current.finish(response.headers_mut()));
         response
     };
-    let mut response = request_id::CURRENT.scope(id.clone(), answer).instrument(span).await;
+    let mut response = CURRENT.scope(Current::new(id), answer).instrument(span).await;
 
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::try_from(id) {
-        headers.insert(request_id::HEADER, id);
-    }
     // The rest of the body is not read: who sends the next request on this connection would find it closed
     // (RFC 9110 §15.5.14, RFC 9112 §9.6).
     if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
@@ -190,6 +199,7 @@ async fn pass(edge: &Inner, arrival: Arrival, inner: impl Future<Output = Respon
     }
     let headers = response.headers_mut();
     // What the pages set themselves stays.
+    headers.reserve(2);
     for (name, value) in [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
@@ -240,9 +250,9 @@ impl Meter {
 
 /// The meters in use: making one takes longer than many a request. Routes, methods and statuses are all few.
 #[derive(Default)]
-struct Meters(RwLock<HashMap<(&'static str, u16), ByRoute>>);
+struct Meters(RwLock<HashMap<(&'static str, u16), ByRoute, RandomState>>);
 
-type ByRoute = HashMap<String, Meter>;
+type ByRoute = HashMap<String, Meter, RandomState>;
 
 impl Meters {
     fn record(&self, method: &'static str, route: &str, status: u16, latency: Duration) {

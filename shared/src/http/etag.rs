@@ -1,19 +1,22 @@
-//! ETags on answers to GET, and 304 for who has the answer already (RFC 9110 §8.8.3, §13.1.2). The tag is a hash of the
-//! body: the answer is made in any case, since who may see it is decided anew each time, and what is spared is its way.
+//! What answers that belong to their caller say of caching. Answers to GET have an ETag, and who has the answer already is
+//! told 304 (RFC 9110 §8.8.3, §13.1.2). The tag is a hash of the body: the answer is made in any case, since who may see it
+//! is decided anew each time, and what is spared is its way. Everything else stays out of caches.
 
 use std::convert::Infallible;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures::future::BoxFuture;
+use futures::FutureExt;
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
-use hyper::body::Body as _;
+use http_body_util::BodyExt;
+use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
 use tower::layer::layer_fn;
 use tower::{Layer, Service};
@@ -24,18 +27,19 @@ use crate::problem::Problem;
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 /// What decides whose answer it is.
 const VARIES: HeaderValue = HeaderValue::from_static("authorization");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// Larger answers have no tag. Far more than a page of any list.
 const LARGEST: u64 = 1 << 20;
 /// As many as an answer of the referral API has.
-const HEADERS: usize = 16;
+const HEADERS: usize = 12;
 
 /// For answers that belong to their caller: JSON that is there at once and says nothing of caching itself gets a tag and
-/// `Cache-Control: private, no-cache`. All others, streams among them, pass as they are.
-pub fn private_etags<S>() -> impl Layer<S, Service = Tagging<S>> + Clone {
+/// `Cache-Control: private, no-cache`. All others, streams among them, are `no-store` unless they say something else.
+pub fn private_answers<S>() -> impl Layer<S, Service = Tagging<S>> + Clone {
     layer_fn(|inner| Tagging { inner })
 }
 
-/// What [`private_etags`] wraps.
+/// What [`private_answers`] wraps.
 #[derive(Clone, Debug)]
 pub struct Tagging<S> {
     inner: S,
@@ -44,11 +48,10 @@ pub struct Tagging<S> {
 impl<S> Service<Request> for Tagging<S>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
-    S::Future: Send + 'static,
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+    type Future = Tagged<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -58,11 +61,32 @@ where
         // HEAD has no body here to make a tag of.
         let is_get = request.method() == Method::GET;
         let known = if is_get { known(request.headers()) } else { None };
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
-            Ok(if is_get && is_tagged(&answer) { tagged(answer, known).await } else { answer })
-        })
+        Tagged { answer: self.inner.call(request), is_get, known }
+    }
+}
+
+pin_project! {
+    /// An answer that is tagged once it is there.
+    #[derive(Debug)]
+    pub struct Tagged<F> {
+        #[pin]
+        answer: F,
+        is_get: bool,
+        known: Option<IfNoneMatch>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Tagged<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut answer = ready!(this.answer.poll(context))?;
+        if *this.is_get && is_tagged(&answer) {
+            return Poll::Ready(Ok(tagged(answer, this.known.take())));
+        }
+        answer.headers_mut().entry(CACHE_CONTROL).or_insert(NO_STORE);
+        Poll::Ready(Ok(answer))
     }
 }
 
@@ -84,24 +108,22 @@ fn is_tagged(answer: &Response) -> bool {
         && answer.body().size_hint().exact().is_some_and(|length| length <= LARGEST)
 }
 
-async fn tagged(answer: Response, known: Option<IfNoneMatch>) -> Response {
+fn tagged(answer: Response, known: Option<IfNoneMatch>) -> Response {
     let (mut parts, body) = answer.into_parts();
-    let Ok(bytes) = to_bytes(body, usize::MAX).await else {
+    let Some(Ok(bytes)) = body.collect().now_or_never().map(|body| body.map(|body| body.to_bytes())) else {
         tracing::error!("an answer that was there at once could not be read");
         return Problem::internal().into_response();
     };
-    let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&bytes)[..16]));
+    let tag = tag(&bytes);
     // All that is still to come, so that it is laid out once.
     parts.headers.reserve(HEADERS);
     parts.headers.insert(CACHE_CONTROL, PRIVATE);
     parts.headers.append(VARY, VARIES);
-    let is_known = match (known, tag.parse::<ETag>()) {
-        (Some(known), Ok(tag)) => !known.precondition_passes(&tag),
+    parts.headers.insert(ETAG, tag);
+    let is_known = match (known, parts.headers.typed_get::<ETag>()) {
+        (Some(known), Some(tag)) => !known.precondition_passes(&tag),
         _ => false,
     };
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        parts.headers.insert(ETAG, tag);
-    }
     if !is_known {
         return Response::from_parts(parts, Body::from(bytes));
     }
@@ -114,11 +136,20 @@ async fn tagged(answer: Response, known: Option<IfNoneMatch>) -> Response {
     Response::from_parts(parts, Body::from_stream(futures::stream::empty::<Result<Bytes, Infallible>>()))
 }
 
+/// A strong tag of 128 bits.
+fn tag(body: &[u8]) -> HeaderValue {
+    let mut text = [b'"'; 24];
+    URL_SAFE_NO_PAD
+        .encode_slice(&Sha256::digest(body)[..16], &mut text[1..23])
+        .expect("16 bytes are 22 letters in base64");
+    HeaderValue::from_bytes(&text).expect("letters of base64 may stand in a header")
+}
+
 #[cfg(test)]
 mod tests {
     use axum::Router;
+    use axum::body::to_bytes;
     use axum::routing::get;
-    use bytes::Bytes;
     use tower::ServiceExt;
 
     use super::*;
@@ -136,7 +167,7 @@ mod tests {
             .route("/text", get(async || "text"))
             .route("/secret", get(async || ([(CACHE_CONTROL, "no-store")], axum::Json(1))))
             .route("/missing", get(async || (StatusCode::NOT_FOUND, axum::Json(1)).into_response()))
-            .layer(private_etags())
+            .layer(private_answers())
     }
 
     async fn ask(method: Method, path: &str, known: &[&str]) -> (u16, HeaderMap, Bytes) {
@@ -172,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_else_is_tagged() {
+    async fn nothing_else_is_tagged_nor_kept() {
         for (method, path, status) in [
             (Method::POST, "/json", 200),
             (Method::HEAD, "/json", 200),
@@ -183,6 +214,7 @@ mod tests {
         ] {
             let (found, headers, _) = ask(method.clone(), path, &["*"]).await;
             assert_eq!((found, headers.get(ETAG)), (status, None), "{method} {path}");
+            assert_eq!(headers[CACHE_CONTROL], "no-store", "{method} {path}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Extractors that refuse what they do not understand, always with a problem document: [`Json`], [`Query`], [`Path`].
 //! Unknown fields are refused where the type says `#[serde(deny_unknown_fields)]`, as every request type should.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
@@ -135,11 +136,16 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
-        let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let mut seen = HashSet::new();
+        let pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = url::form_urlencoded::parse(query.as_bytes()).collect();
         let mut errors = vec![];
-        for (name, value) in &pairs {
-            if !seen.insert(name) {
+        let mut seen = HashSet::new();
+        for (index, (name, value)) in pairs.iter().enumerate() {
+            // Few are compared with one another, which takes no memory; of many a list is kept.
+            let again = match pairs.len() {
+                ..=8 => pairs[..index].iter().any(|(before, _)| before == name),
+                _ => !seen.insert(name),
+            };
+            if again {
                 errors.push(FieldError::query(name, "given more than once"));
             } else if value.contains('\0') {
                 errors.push(FieldError::query(name, "may not hold the character U+0000"));
@@ -148,7 +154,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
         if !errors.is_empty() {
             return Err(Problem::validation(errors));
         }
-        from_pairs(pairs).map(Self).map_err(|error| {
+        from_pairs(&pairs).map(Self).map_err(|error| {
             let (name, detail) = locate(error.path(), &error.inner().to_string());
             Problem::validation([FieldError { pointer: format!("#/query/{name}"), detail }])
         })

@@ -4,6 +4,8 @@
 
 pub mod client_certificate;
 pub mod client_ip;
+mod cors;
+mod current;
 pub mod distinguished_name;
 mod edge;
 mod etag;
@@ -17,24 +19,24 @@ pub(crate) mod tls;
 #[cfg(test)]
 mod tls_tests;
 
-use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use client_certificate::{ClientAuthorities, ClientCertificate};
 pub use client_ip::ClientIp;
+pub use cors::for_browsers;
+pub use current::{id as current_request_id, send_along};
 pub use edge::Edge;
-pub use etag::private_etags;
+pub use etag::private_answers;
 pub use extract::{Json, Path, Query};
 pub use gzip::{accepts_gzip, gzip};
-pub use request_id::current as current_request_id;
 pub use serve::{Listener, serve, serve_all};
 pub use tls::TlsError;
 
 use crate::platform::Platform;
 
-/// What a service's whole router is wrapped in: request id, span, metrics, panics, timeout, body limit, security headers,
+/// What all of a service's router is wrapped in: request id, span, metrics, panics, timeout, body limit, security headers,
 /// and a problem document wherever axum itself would answer with plain text or nothing. The last to be called.
 ///
 /// A route that takes larger bodies says so with its own [`axum::extract::DefaultBodyLimit`].
@@ -43,17 +45,7 @@ pub fn edge(platform: &Platform) -> Edge {
         .with_certificates_from(platform.config.client_certificate_header())
 }
 
-/// [`edge()`] around all of a router.
-pub fn layers(router: Router, platform: &Platform) -> Router {
-    edge(platform).wrap(router)
-}
-
 /// Keeps answers out of every cache: for what holds tokens, personal data or a form's CSRF token.
 pub fn no_store() -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store"))
-}
-
-/// The same for answers that say nothing of caching themselves.
-pub fn no_store_by_default() -> SetResponseHeaderLayer<HeaderValue> {
-    SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }

@@ -2,6 +2,7 @@
 //! anything.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::fmt::Hyphenated;
 
 use crate::clock::Clock;
 use crate::random::Random;
@@ -9,27 +10,19 @@ use crate::random::Random;
 /// The header it travels in.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-tokio::task_local! {
-    /// A task-local, because a problem document is written where no request is at hand.
-    pub(super) static CURRENT: String;
-}
-
-/// The id of the request that is being answered; absent outside of one, and in tasks it spawned.
-pub fn current() -> Option<String> {
-    CURRENT.try_with(Clone::clone).ok()
-}
-
-/// The id a trusted proxy gave, when it is sane, or a new one.
-pub(super) fn settle(headers: &HeaderMap, from_trusted_proxy: bool, random: &Random, clock: &Clock) -> String {
-    let given = headers.get(HEADER).filter(|_| from_trusted_proxy).and_then(sane);
-    given.map_or_else(|| random.uuid_v7(clock).to_string(), str::to_owned)
+/// The id a trusted proxy gave, when it is sane, or a new one: text in any case.
+pub(super) fn settle(headers: &HeaderMap, from_trusted_proxy: bool, random: &Random, clock: &Clock) -> HeaderValue {
+    let given = headers.get(HEADER).filter(|value| from_trusted_proxy && is_sane(value.as_bytes()));
+    given.cloned().unwrap_or_else(|| {
+        let (id, mut text) = (random.uuid_v7(clock), [0; Hyphenated::LENGTH]);
+        let text = id.hyphenated().encode_lower(&mut text);
+        HeaderValue::from_str(text).expect("hexadecimal digits and hyphens may stand in a header")
+    })
 }
 
 /// Letters, digits and `-_.:` only: the id ends up in logs.
-fn sane(value: &HeaderValue) -> Option<&str> {
-    let text = value.to_str().ok()?;
-    let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
-    (clean && (8..=128).contains(&text.len())).then_some(text)
+fn is_sane(id: &[u8]) -> bool {
+    (8..=128).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
 }
 
 #[cfg(test)]

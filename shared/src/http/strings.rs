@@ -1,20 +1,24 @@
 //! Deserialising from name/value pairs whose values are text (a query string): numbers, booleans and enums are parsed
 //! when the type asks for them.
 
+use std::borrow::Cow;
+
 use serde::de::value::{Error, MapDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 /// Reads a `T` from `pairs`; errors tell where they happened.
 pub(super) fn from_pairs<T: DeserializeOwned>(
-    pairs: Vec<(String, String)>,
+    pairs: &[(Cow<'_, str>, Cow<'_, str>)],
 ) -> Result<T, serde_path_to_error::Error<Error>> {
-    serde_path_to_error::deserialize(MapDeserializer::new(pairs.into_iter().map(|(name, text)| (name, Text(text)))))
+    let map = || MapDeserializer::new(pairs.iter().map(|(name, text)| (&**name, Text(text))));
+    // Keeping track of where it is takes as long as reading: only for what can't be read.
+    T::deserialize(map()).or_else(|_| serde_path_to_error::deserialize(map()))
 }
 
-struct Text(String);
+struct Text<'a>(&'a str);
 
-impl IntoDeserializer<'_> for Text {
+impl IntoDeserializer<'_> for Text<'_> {
     type Deserializer = Self;
     fn into_deserializer(self) -> Self {
         self
@@ -29,7 +33,7 @@ macro_rules! parsed {
     )*};
 }
 
-impl<'de> Deserializer<'de> for Text {
+impl<'de> Deserializer<'de> for Text<'_> {
     type Error = Error;
 
     parsed! {
@@ -48,7 +52,7 @@ impl<'de> Deserializer<'de> for Text {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_string(self.0)
+        visitor.visit_str(self.0)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

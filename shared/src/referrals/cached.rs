@@ -3,7 +3,10 @@
 //! Reading and filling belong to the referral API, which also keeps deletions out; the authorization server tells the
 //! cache about uses it counted ([`refresh`]).
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::code::CodeKey;
 use super::store::{self, CodeRow};
@@ -22,6 +25,20 @@ pub enum Entry {
     Code(CodeKey),
     /// The active code of a referrer.
     Referrer(UserId),
+}
+
+/// A code that was read, from the cache or from the database.
+#[derive(Debug)]
+pub struct Found {
+    pub row: CodeRow,
+    /// What is told of it to whoever looks it up, written once.
+    pub told: OnceLock<Bytes>,
+}
+
+impl Found {
+    pub fn new(row: CodeRow) -> Self {
+        Self { row, told: OnceLock::new() }
+    }
 }
 
 impl Entry {
@@ -47,9 +64,9 @@ impl Entry {
     }
 
     /// The code kept here. A cache that does not answer keeps nothing.
-    pub async fn get(&self, platform: &Platform) -> Option<CodeRow> {
+    pub async fn get(&self, platform: &Platform) -> Option<Arc<Found>> {
         match platform.cache.get(&self.key()).await {
-            Ok(Lookup::Hit(bytes)) => serde_json::from_slice(&bytes).ok(),
+            Ok(Lookup::Hit(hit)) => hit.read(|bytes| serde_json::from_slice(bytes).ok().map(Found::new)),
             Ok(Lookup::Miss | Lookup::Tombstone) => None,
             Err(error) => {
                 tracing::debug!(%error, "a referral code is read from the database");
