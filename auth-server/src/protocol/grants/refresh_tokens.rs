@@ -119,7 +119,11 @@ impl<'a> RefreshTokens<'a> {
             &self.client.client_id
         )?;
         let Some((consumed_at, sealed, successor_hash, successor_used_at)) = used else { return Ok(None) };
-        if now < consumed_at + TimeDelta::seconds(leeway)
+        // Read anew: it may have waited for whoever was first, and have come before them. Without leeway there is none,
+        // whatever the clocks of two instances say.
+        let now = self.platform.clock.now();
+        if leeway > 0
+            && now < consumed_at + TimeDelta::seconds(leeway)
             && successor_used_at.is_none()
             && let (Some(sealed), Some(successor_hash)) = (sealed, successor_hash)
             && let Ok(plain) = secret::open(&key, token.hash().as_bytes(), &sealed)
