@@ -22,9 +22,11 @@ INSERT INTO app_permissions (id, user_id, client_id, details, since, used_at, ex
 SELECT g.id, g.user_id, g.client_id, g.details, g.created_at,
        (SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.grant_id = g.id), g.expires_at
 FROM grants g WHERE g.revoked_at IS NULL;
-UPDATE grants SET permission_id = id WHERE revoked_at IS NULL;
+UPDATE grants SET permission_id = id;
 
 -- Is there a live grant of a permission?
 CREATE INDEX grants_permission ON grants (permission_id, revoked_at, expires_at);
 CREATE INDEX grants_of_user ON grants (user_id, id);
+-- What a service of the release before grants after this.
+CREATE INDEX grants_without_permission ON grants (user_id) WHERE permission_id IS NULL;
 DROP INDEX grants_newest;

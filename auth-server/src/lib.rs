@@ -25,7 +25,7 @@ mod webhooks;
 use anyhow::Context;
 use axum::Router;
 use shared::Platform;
-use shared::http::Listener;
+use shared::http::{Listener, Readers, for_browsers};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -49,7 +49,7 @@ pub fn router(state: AppState) -> Router {
         }))
         .fallback(pages::error::not_found);
     let edge = shared::http::edge(&platform);
-    edge.wrap_with(open, shared::http::for_browsers(cors)).merge(edge.wrap(routes)).with_state(state)
+    edge.wrap_with(open, for_browsers(Readers::Anyone, cors)).merge(edge.wrap(routes)).with_state(state)
 }
 
 /// Serves until `shutdown` completes, then lets requests under way finish. Starts the outbox worker, the sweeper and

@@ -57,7 +57,7 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
                     &mut tx,
                     concat!(
                         "DELETE FROM ", $table, " WHERE ", $key, " IN (SELECT ", $key, " FROM ", $table,
-                        " WHERE expires_at <= $1 ", $($and,)? " LIMIT $2)"
+                        " WHERE expires_at <= $1 ", $($and,)? " LIMIT $2) AND expires_at <= $1"
                     ),
                     $before,
                     BATCH
@@ -70,7 +70,7 @@ pub async fn sweep(platform: &Platform) -> Result<u64, DbError> {
             }
         )*};
     }
-    // Children before parents, so that no cascade grows beyond a batch.
+    // Children before parents, so that no cascade grows beyond a batch. What was lengthened since it was selected stays.
     sweep! {
         "refresh_tokens" "token_hash" now;
         "authorization_codes" "code_hash" now - GRACE;

@@ -10,6 +10,7 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, Method};
 use shared::config::Config;
 use shared::dpop::{DPOP, DPOP_NONCE};
+use shared::http::Readers;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::access::{RATE_LIMIT, RATE_LIMIT_POLICY};
@@ -39,9 +40,18 @@ pub fn layer(config: &Config) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
+/// Who may read answers.
+pub fn readers(config: &Config) -> Readers {
+    if any(&config.api.cors_origins) { Readers::Anyone } else { Readers::Some }
+}
+
+fn any(allowed: &[String]) -> bool {
+    allowed.iter().any(|origin| origin == "*")
+}
+
 /// The configuration was checked: each is `*` or an origin as browsers write it (RFC 6454 §6.2).
 fn origins(allowed: &[String]) -> AllowOrigin {
-    if allowed.iter().any(|origin| origin == "*") {
+    if any(allowed) {
         return AllowOrigin::any();
     }
     AllowOrigin::list(allowed.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()))

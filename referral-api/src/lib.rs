@@ -46,7 +46,8 @@ pub fn router(state: AppState) -> Router {
     let public = public.merge(pages).merge(health::router(ready));
     let edge = shared::http::edge(&platform);
     // CORS is the outer one, so that what refuses can be read in a browser too.
-    let within = ServiceBuilder::new().layer(for_browsers(cors::layer(&platform.config))).layer(private_answers());
+    let browsers = for_browsers(cors::readers(&platform.config), cors::layer(&platform.config));
+    let within = ServiceBuilder::new().layer(browsers).layer(private_answers());
     edge.wrap_with(private, within).merge(edge.wrap(public)).with_state(state)
 }
 

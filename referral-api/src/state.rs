@@ -141,6 +141,8 @@ impl AppState {
                 let clock = &state.platform().clock;
                 state.verified().forget_expired(clock.timestamp());
                 state.addresses().forget_old(clock.micros());
+                state.budgets().forget_old();
+                state.lookups().forget_old();
             }
         })
     }

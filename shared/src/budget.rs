@@ -110,6 +110,12 @@ impl Budgets {
 }
 
 impl Budgets {
+    /// Frees the memory of callers whose window is over.
+    pub fn forget_old(&self) {
+        let now = self.0.clock.micros();
+        self.0.tallies.retain(|_, tally| locked(tally).end > now);
+    }
+
     /// The same where nobody is told what is left.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::outside::{forgotten, unsubscribe};
+use crate::protocol::grants::permissions::{self, Permission};
 
 /// Rows read at once.
 const PAGE: i64 = 500;
@@ -108,7 +109,7 @@ pub async fn export(conn: &mut Conn, platform: &Platform, user: &User) -> Result
     document.member("account", &account(user));
     security(conn, &mut document, user.id).await?;
     found_out(conn, &mut document, platform, user).await?;
-    apps(conn, &mut document, user.id).await?;
+    apps(conn, &mut document, user.id, platform.clock.now()).await?;
     referrals(conn, &mut document, user.id).await?;
     programme(conn, &mut document, user.id).await?;
     invited(conn, &mut document, platform, user.id).await?;
@@ -299,7 +300,7 @@ async fn found_out(conn: &mut Conn, document: &mut Document, platform: &Platform
     Ok(())
 }
 
-async fn apps(conn: &mut Conn, document: &mut Document, user: UserId) -> Result<(), DbError> {
+async fn apps(conn: &mut Conn, document: &mut Document, user: UserId, now: Time) -> Result<(), DbError> {
     let consents = fetch_all!(
         conn,
         (String, String, Json<Value>, Time),
@@ -335,16 +336,11 @@ async fn apps(conn: &mut Conn, document: &mut Document, user: UserId) -> Result<
         }
     }
     document.end_list();
-    let permissions = fetch_all!(
-        conn,
-        (String, Json<Value>, Time, Option<Time>, Time),
-        "SELECT client_id, details, since, used_at, expires_at FROM app_permissions WHERE user_id = $1 ORDER BY since",
-        user
-    )?;
+    let permissions = permissions::live(conn, user, now).await?;
     document.list(
         "app_permissions",
-        permissions.into_iter().map(|(client, Json(details), since, used, until)| {
-            json!({"client_id": client, "details": details, "since": since, "used_at": used, "until": until})
+        permissions.into_iter().map(|Permission { client_id, details: Json(details), since, used_at }| {
+            json!({"client_id": client_id, "allowed": details, "since": since, "used_at": used_at})
         }),
     );
     let subjects = fetch_all!(

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use shared::fetch_one;
 
 use super::*;
@@ -132,6 +133,60 @@ async fn what_ended_is_not_told_and_begins_anew_when_it_is_allowed_again() {
         crate::sweeper::sweep(platform).await.unwrap();
         let mut conn = platform.db.read().await.unwrap();
         assert_eq!(count(&mut conn, "SELECT COUNT(*) FROM app_permissions").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_app_that_comes_to_refresh_before_its_code_is_exchanged_is_told_for_as_long_as_it_may() {
+    each_state(&[], |state| async move {
+        let platform = &state.platform;
+        let ann = person(&state, "ann@example.com").await;
+        let refreshing = app(&state, "sly").await;
+        let mut once = refreshing.clone();
+        once.metadata.grant_types.retain(|grant| grant != "refresh_token");
+        let mut tx = platform.db.begin().await.unwrap();
+        let made = grants::insert_grant(&mut tx, platform, &once, ann, None, &allowing(&["openid"])).await.unwrap();
+        let soon = platform.clock.now() + TimeDelta::seconds(60);
+        grants::wait_for_exchange(&mut tx, made.id, soon).await.unwrap();
+        let (_, _, begun) = grants::begin(&mut tx, platform, &refreshing, made.id).await.unwrap().unwrap();
+        RefreshTokens::new(&mut tx, platform, &refreshing).first(&begun).await.unwrap();
+        tx.commit().await.unwrap();
+        platform.clock.advance(Duration::from_secs(30 * 86_400));
+        crate::sweeper::sweep(platform).await.unwrap();
+        let told = of(&state, ann, "sly").await.unwrap();
+        assert!(told.scope.join(" ") == "openid" && told.used_at.is_some(), "{told:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_release_before_granted_is_told_too() {
+    each_state(&[], |state| async move {
+        let ann = person(&state, "ann@example.com").await;
+        let notes = app(&state, "notes").await;
+        grant(&state, ann, &notes, &allowing(&["openid", "email"]), false).await;
+        let mut tx = state.platform.db.begin().await.unwrap();
+        execute!(&mut tx, "UPDATE grants SET permission_id = NULL").unwrap();
+        execute!(&mut tx, "DELETE FROM app_permissions").unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(of(&state, ann, "notes").await.unwrap().scope.join(" "), "openid email");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_grant_that_may_be_about_to_begin_is_ended_with_the_others() {
+    each_state(&[], |state| async move {
+        let platform = &state.platform;
+        let ann = person(&state, "ann@example.com").await;
+        let notes = app(&state, "notes").await;
+        let made = grant(&state, ann, &notes, &allowing(&["openid"]), false).await;
+        let mut tx = platform.db.begin().await.unwrap();
+        grants::wait_for_exchange(&mut tx, made.id, platform.clock.now() - TimeDelta::seconds(1)).await.unwrap();
+        assert!(disconnect(&mut tx, platform, ann, &notes.client_id).await.unwrap());
+        assert!(grants::begin(&mut tx, platform, &notes, made.id).await.unwrap().is_none());
+        tx.commit().await.unwrap();
     })
     .await;
 }

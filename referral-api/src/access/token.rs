@@ -261,7 +261,7 @@ const EXISTS_FOR: i64 = 5_000_000;
 /// Is there still such an account?
 pub async fn refuse_gone(known: &Known, user: UserId, state: &AppState) -> Result<(), Refusal> {
     let now = state.platform().clock.micros();
-    if known.exists(now) {
+    if known.exists(now, EXISTS_FOR) {
         return Ok(());
     }
     match seldom(state.user_exists(user)).await {

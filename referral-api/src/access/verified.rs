@@ -66,9 +66,11 @@ impl Known {
         self.unrevoked_in.store(version, Ordering::Release);
     }
 
-    /// At this time, in microseconds since the epoch.
-    pub(super) fn exists(&self, now: i64) -> bool {
-        now < self.exists_until.load(Ordering::Relaxed)
+    /// At this time, in microseconds since the epoch; it is never known for longer than `at_most`.
+    pub(super) fn exists(&self, now: i64, at_most: i64) -> bool {
+        let until = self.exists_until.load(Ordering::Relaxed);
+        // The second condition is for a clock that was set back.
+        now < until && until.saturating_sub(now) <= at_most
     }
 
     pub(super) fn exists_until(&self, end: i64) {

@@ -25,7 +25,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use client_certificate::{ClientAuthorities, ClientCertificate};
 pub use client_ip::ClientIp;
-pub use cors::for_browsers;
+pub use cors::{Readers, for_browsers};
 pub use current::{id as current_request_id, send_along};
 pub use edge::Edge;
 pub use etag::private_answers;

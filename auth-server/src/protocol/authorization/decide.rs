@@ -10,7 +10,7 @@ use shared::ids::AuthorizationRequestId;
 use sqlx::types::Json;
 
 use super::ValidatedRequest;
-use super::next::{Ask, consent_of, showed_for, signed_in_enough};
+use super::next::{Ask, consent_of, showed_for, signed_in_enough, still_has_consent};
 use super::pending::{Pending, check_standing, consume, persist};
 use super::response::Delivery;
 use crate::accounts::terms;
@@ -72,6 +72,11 @@ pub async fn issue(
         None => check_standing(&mut tx, &client.client_id, request).await?,
         Some(pending) if !consume(&mut tx, state, pending).await? => return pending.expired(state),
         Some(_) => {}
+    }
+    if !still_has_consent(&mut tx, client, request, signed_in.user_id).await? {
+        drop(tx);
+        let error = OAuthError::new(Code::ConsentRequired, "what the person allowed was taken back a moment ago");
+        return refuse(state, client, request, pending, &error).await;
     }
     answer(state, tx, client, request, pending, signed_in).await
 }

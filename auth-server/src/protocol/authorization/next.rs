@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use shared::db::{Conn, DbError};
+use shared::db::{Conn, DbError, Tx};
 use shared::fetch_optional;
 use shared::ids::UserId;
 use sqlx::types::Json;
@@ -184,14 +184,41 @@ async fn has_consent(
     request: &ValidatedRequest,
     user: UserId,
 ) -> Result<bool, DbError> {
-    let mut needed = request.to_allow();
-    needed.retain(|scope| !client.first_party || scope == OFFLINE_ACCESS);
+    let needed = needed(client, request);
     if needed.is_empty() {
         return Ok(true);
     }
     let mut conn = state.platform.db.read().await?;
     let consent = consent_of(&mut conn, user, client).await?;
     Ok(consent.covers(&request.redirect_uri, &needed))
+}
+
+/// What needs the person's consent.
+fn needed(client: &Client, request: &ValidatedRequest) -> Vec<String> {
+    let mut needed = request.to_allow();
+    needed.retain(|scope| !client.first_party || scope == OFFLINE_ACCESS);
+    needed
+}
+
+/// The same in the transaction that answers, so that what is taken back meanwhile is not granted after all.
+pub(super) async fn still_has_consent(
+    tx: &mut Tx,
+    client: &Client,
+    request: &ValidatedRequest,
+    user: UserId,
+) -> Result<bool, DbError> {
+    let needed = needed(client, request);
+    if needed.is_empty() {
+        return Ok(true);
+    }
+    let held: Option<(Json<Consent>,)> = fetch_optional!(
+        tx,
+        (Json<Consent>,),
+        "UPDATE consents SET granted_at = granted_at WHERE user_id = $1 AND client_id = $2 RETURNING consent",
+        user,
+        &client.client_id
+    )?;
+    Ok(held.is_some_and(|(Json(consent),)| consent.covers(&request.redirect_uri, &needed)))
 }
 
 fn impersonable(client: &Client, request: &ValidatedRequest) -> bool {
@@ -254,6 +281,21 @@ pub(super) async fn consent_of(conn: &mut Conn, user: UserId, client: &Client) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::testing::{each_state, person};
+    use crate::clients::{ClientMetadata, NewClient, Origin};
+
+    async fn notes(state: &AppState) -> Client {
+        let metadata = ClientMetadata {
+            redirect_uris: vec!["https://app.example/cb".into()],
+            grant_types: vec!["authorization_code".into()],
+            scopes: vec!["openid".into(), "email".into()],
+            token_endpoint_auth_method: "client_secret_basic".into(),
+            ..ClientMetadata::default()
+        };
+        let new =
+            NewClient { client_id: None, name: "Notes".into(), first_party: true, origin: Origin::Operator, metadata };
+        crate::clients::create(&state.platform, new).await.unwrap().0
+    }
 
     fn request(redirect_uri: &str, scope: &[&str]) -> ValidatedRequest {
         let scope = scope.iter().map(|s| (*s).to_owned()).collect();
@@ -363,5 +405,34 @@ mod tests {
         }
         assert!(asks(&["select_account"], None).awaits_choice());
         assert!(!asks(&["select_account"], Some(sid(1))).awaits_choice());
+    }
+
+    #[tokio::test]
+    async fn a_consent_that_was_taken_back_meanwhile_serves_no_more() {
+        each_state(&[], |state| async move {
+            let ann = person(&state, "ann@example.com").await;
+            let (request, mut client) = (request("https://app.example/cb", &["openid", "email"]), notes(&state).await);
+            client.first_party = false;
+            let mut given = Consent::default();
+            given.add(&request);
+            let mut tx = state.platform.db.begin().await.unwrap();
+            shared::execute!(
+                &mut tx,
+                "INSERT INTO consents (user_id, client_id, consent, granted_at) VALUES ($1, $2, $3, $4)",
+                ann,
+                &client.client_id,
+                Json(given),
+                state.platform.clock.now()
+            )
+            .unwrap();
+            assert!(still_has_consent(&mut tx, &client, &request, ann).await.unwrap());
+            let wider = super::tests::request("https://app.example/cb", &["openid", "email", "profile"]);
+            assert!(!still_has_consent(&mut tx, &client, &wider, ann).await.unwrap());
+            crate::sessions::apps::disconnect(&mut tx, &state.platform, ann, &client.client_id).await.unwrap();
+            assert!(!still_has_consent(&mut tx, &client, &request, ann).await.unwrap());
+            client.first_party = true;
+            assert!(still_has_consent(&mut tx, &client, &request, ann).await.unwrap(), "our own apps need none");
+        })
+        .await;
     }
 }

@@ -252,7 +252,19 @@ pub async fn begin(
         expiry(platform, client, Some(SessionId(uuid::Uuid::nil()))),
         sector_of(client)
     )?;
-    Ok(row.map(|(user, sid, Json(details), expires_at)| (user, details, GrantRef { id: grant, sid, expires_at })))
+    let Some((user, sid, Json(details), expires_at)) = row else { return Ok(None) };
+    let reference = GrantRef { id: grant, sid, expires_at };
+    // The client may have become one that refreshes, so that it lives longer than what was noted with it.
+    let allowed = Allowed::of(&details);
+    let permission = allowed.id(user, &client.client_id);
+    execute!(
+        tx,
+        "UPDATE grants SET permission_id = $2 WHERE id = $1 AND permission_id IS DISTINCT FROM $2",
+        grant,
+        permission
+    )?;
+    permissions::note(tx, &reference, permission, user, &client.client_id, allowed, platform.clock.now()).await?;
+    Ok(Some((user, details, reference)))
 }
 
 /// Until its code is exchanged, a grant lives no longer than that: what nobody comes for leaves nothing behind that looks
@@ -284,6 +296,10 @@ pub async fn end_grant(tx: &mut Tx, platform: &Platform, grant: GrantId) -> Resu
     Ok(ended == 1)
 }
 
+/// A grant that waits for the exchange of its code, and whose time seems to be over, may be about to begin: by the clock of
+/// another instance, or in a transaction under way.
+pub(crate) const STILL_BEGINNING: TimeDelta = TimeDelta::minutes(10);
+
 /// A session that a grant was made in, and the sector it is in.
 pub type MadeIn = (Option<SessionId>, Option<String>);
 
@@ -294,14 +310,16 @@ pub async fn end_all_to(
     user: UserId,
     client: &ClientId,
 ) -> Result<Vec<MadeIn>, DbError> {
+    let now = platform.clock.now();
     let ended: Vec<(GrantId, Option<SessionId>, Option<String>)> = fetch_all!(
         tx,
         (GrantId, Option<SessionId>, Option<String>),
         "UPDATE grants SET revoked_at = $3 \
-         WHERE user_id = $1 AND client_id = $2 AND revoked_at IS NULL AND expires_at > $3 RETURNING id, sid, sector",
+         WHERE user_id = $1 AND client_id = $2 AND revoked_at IS NULL AND expires_at > $4 RETURNING id, sid, sector",
         user,
         client,
-        platform.clock.now()
+        now,
+        now - STILL_BEGINNING
     )?;
     execute!(
         tx,

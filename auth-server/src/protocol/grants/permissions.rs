@@ -1,11 +1,11 @@
 //! What people allowed apps, each different thing once: many grants say the same, one for each sign-in to an app.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::db::{Conn, DbError, Tx};
 use shared::ids::{ClientId, GrantId, PermissionId, UserId};
-use shared::{execute, fetch_all};
+use shared::{execute, fetch_all, fetch_optional};
 use sqlx::types::Json;
 
 use super::{GrantDetails, GrantRef};
@@ -47,8 +47,13 @@ pub struct Permission {
     pub used_at: Option<DateTime<Utc>>,
 }
 
-/// Notes what a grant allows that was just made, in its transaction. After the grant, which holds the account: who deletes
-/// one takes the account first too.
+/// A permission outlives its grants by so much, so that few of them lengthen it.
+const SPARE: TimeDelta = TimeDelta::days(1);
+/// How exactly it is known when a permission was used: or everything that one person has at one app would wait for one row.
+const USED: TimeDelta = TimeDelta::minutes(1);
+
+/// Notes what a grant allows that was just made, or that lives longer from now on, in its transaction. After the grant,
+/// which holds the account: who deletes one takes the account first too.
 pub(super) async fn note(
     tx: &mut Tx,
     grant: &GrantRef,
@@ -58,6 +63,21 @@ pub(super) async fn note(
     allowed: Allowed,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
+    // Most grants allow what others do that are alive: nothing is written then, for all would write the same row.
+    let known: Option<(PermissionId,)> = fetch_optional!(
+        tx,
+        (PermissionId,),
+        "SELECT id FROM app_permissions p WHERE id = $1 AND expires_at >= $2 \
+           AND EXISTS (SELECT 1 FROM grants g WHERE g.permission_id = p.id AND g.id <> $3 \
+                         AND g.revoked_at IS NULL AND g.expires_at > $4)",
+        id,
+        grant.expires_at,
+        grant.id,
+        now
+    )?;
+    if known.is_some() {
+        return Ok(());
+    }
     // What had ended begins anew.
     execute!(
         tx,
@@ -76,7 +96,7 @@ pub(super) async fn note(
         client,
         Json(allowed),
         now,
-        grant.expires_at,
+        grant.expires_at + SPARE,
         grant.id
     )?;
     Ok(())
@@ -86,22 +106,35 @@ pub(super) async fn note(
 pub(super) async fn used(tx: &mut Tx, grant: GrantId, now: DateTime<Utc>) -> Result<(), DbError> {
     execute!(
         tx,
-        "UPDATE app_permissions SET used_at = $2 WHERE id = (SELECT permission_id FROM grants WHERE id = $1)",
+        "UPDATE app_permissions SET used_at = $2 \
+         WHERE id = (SELECT permission_id FROM grants WHERE id = $1) AND (used_at IS NULL OR used_at <= $3)",
         grant,
-        now
+        now,
+        now - USED
     )?;
     Ok(())
 }
 
 /// All that a person allows apps now.
 pub async fn live(conn: &mut Conn, user: UserId, now: DateTime<Utc>) -> Result<Vec<Permission>, DbError> {
-    fetch_all!(
+    let mut live: Vec<Permission> = fetch_all!(
         conn,
         Permission,
         "SELECT client_id, details, since, used_at FROM app_permissions p \
          WHERE user_id = $1 AND EXISTS (SELECT 1 FROM grants g WHERE g.permission_id = p.id \
-                                          AND g.revoked_at IS NULL AND g.expires_at > $2)",
+                                          AND g.revoked_at IS NULL AND g.expires_at > $2) ORDER BY since",
         user,
         now
-    )
+    )?;
+    // A service of the release before, which knows of no permissions, may have granted something since.
+    let unnoted: Vec<Permission> = fetch_all!(
+        conn,
+        Permission,
+        "SELECT client_id, details, created_at AS since, CAST(NULL AS TIMESTAMPTZ) AS used_at FROM grants \
+         WHERE user_id = $1 AND permission_id IS NULL AND revoked_at IS NULL AND expires_at > $2",
+        user,
+        now
+    )?;
+    live.extend(unnoted);
+    Ok(live)
 }

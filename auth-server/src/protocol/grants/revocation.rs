@@ -9,7 +9,7 @@ use shared::revocations::{self, Kind};
 use shared::{Platform, audit, fetch_all};
 use sqlx::types::Json;
 
-use super::{GrantDetails, end_grant};
+use super::{GrantDetails, STILL_BEGINNING, end_grant};
 use crate::sessions;
 
 /// Which grants are meant: those that match every member that is set.
@@ -138,7 +138,7 @@ async fn end_session(platform: &Platform, which: &Which, sid: SessionId) -> Resu
 
 async fn end_batch(platform: &Platform, which: &Which) -> Result<Vec<GrantId>, DbError> {
     let mut tx = platform.db.begin().await?;
-    let grants = list(&mut tx, which, platform.clock.now(), BATCH).await?;
+    let grants = list(&mut tx, which, platform.clock.now() - STILL_BEGINNING, BATCH).await?;
     for grant in &grants {
         end_grant(&mut tx, platform, grant.grant_id).await?;
         let details = json!({ "grant": grant.grant_id, "why": "operator" });
