@@ -46,7 +46,7 @@ CODE=$(pick code)
 expect 409 "$API/v1/referral-codes" -H "$TOKEN" -H "$JSON" -d "{\"expires_at\": \"$EXPIRES\"}"
 
 # 4. Others find the code by her email address, or have it mailed to them: by members who have confirmed their own address.
-#    Ann has not (the link is in data/mail). After that this answers 202, and mails her active code.
+#    Ann has not (the link is in data/mail). After that this answers 202, and mails the code of a referrer who has, too.
 expect 200 -G "$API/v1/referral-codes/lookup" -H "$TOKEN" --data-urlencode "email=$ANN"
 expect 403 "$API/v1/invitations" -H "$TOKEN" -H "$JSON" -d "{\"referrer_email\": \"$ANN\", \"email\": \"$BEN\"}"
 

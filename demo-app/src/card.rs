@@ -6,7 +6,7 @@ use axum::Form;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tower_sessions::Session;
@@ -287,6 +287,11 @@ async fn renew(kopi: &Kopi, session: &Session, signed_in: &mut SignedIn) -> Resu
             Err(Asking::Api(ApiError::Unreachable))
         }
     }
+}
+
+/// The last day on which something still serves that ends then.
+fn last_day(end: &DateTime<Utc>) -> String {
+    day(&(*end - TimeDelta::microseconds(1)))
 }
 
 /// 5 March 2026.

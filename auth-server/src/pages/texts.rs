@@ -1,6 +1,6 @@
 //! [`Texts`]: the messages of one language as templates use them, and the choice of that language.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use super::layout::Page;
 use crate::accounts::Fault;
@@ -38,6 +38,11 @@ impl Texts {
             "mail-day",
             [("day", at.day().into()), ("month", at.month().into()), ("year", at.year().to_string().into())],
         )
+    }
+
+    /// The last day on which something still serves that ends then: what ends with a day's first moment, the day before.
+    pub fn last_day(&self, end: DateTime<Utc>) -> String {
+        self.day(end - TimeDelta::microseconds(1))
     }
 
     /// A day of the calendar.

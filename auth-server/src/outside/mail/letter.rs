@@ -1,7 +1,7 @@
 //! What the mails say and how they look: one letter, as HTML and as text, in the reader's language.
 
 use askama::Template;
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use fluent_templates::fluent_bundle::FluentValue;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -150,7 +150,7 @@ impl Letter {
                 | Occasion::EmailChange { hours, .. } => {
                     values.push(("hours", FluentValue::from(*hours)));
                 }
-                Occasion::Invitation { expires_at, .. } => values.push(("day", day(locale, *expires_at).into())),
+                Occasion::Invitation { expires_at, .. } => values.push(("day", last_day(locale, *expires_at).into())),
                 Occasion::Security { at, .. } => {
                     values.push(("moment", moment(locale, *at).into()));
                     values.push(("day", day(locale, *at).into()));
@@ -247,6 +247,11 @@ fn moment(locale: Locale, at: DateTime<Utc>) -> String {
     locale.text_with("mail-moment", [("day", day(locale, at).into()), ("time", time.into())])
 }
 
+/// The last day on which something still serves that ends then.
+fn last_day(locale: Locale, end: DateTime<Utc>) -> String {
+    day(locale, end - TimeDelta::microseconds(1))
+}
+
 fn day(locale: Locale, at: DateTime<Utc>) -> String {
     locale.text_with(
         "mail-day",
@@ -300,6 +305,9 @@ mod tests {
         assert!(note(Locale::Ru, 48).contains("48 часов."));
         let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         assert_eq!(day(Locale::En, at), "15 January 2027");
+        let midnight = "2027-01-15T00:00:00Z".parse().unwrap();
+        assert_eq!(last_day(Locale::En, midnight), "14 January 2027");
+        assert_eq!(last_day(Locale::En, midnight + TimeDelta::seconds(1)), "15 January 2027");
         assert_eq!(day(Locale::Ru, at), "15 января 2027 года");
     }
 
