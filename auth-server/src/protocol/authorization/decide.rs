@@ -75,8 +75,7 @@ pub async fn issue(
     }
     if !still_has_consent(&mut tx, client, request, signed_in.user_id).await? {
         drop(tx);
-        let error = OAuthError::new(Code::ConsentRequired, "what the person allowed was taken back a moment ago");
-        return refuse(state, client, request, pending, &error).await;
+        return taken_back(state, client, request, pending).await;
     }
     answer(state, tx, client, request, pending, signed_in).await
 }
@@ -125,6 +124,24 @@ async fn signed_out(
         Some(pending) => pending.id,
         None => persist(state, client.clone(), request.clone()).await?.id,
     }))
+}
+
+/// What the person allowed was taken back a moment ago, in another tab: they are asked again.
+async fn taken_back(
+    state: &AppState,
+    client: &Arc<Client>,
+    request: &ValidatedRequest,
+    pending: Option<&Pending>,
+) -> Result<Delivery, OAuthError> {
+    if request.is_silent() {
+        let error = OAuthError::new(Code::ConsentRequired, "what the person allowed was taken back a moment ago");
+        return refuse(state, client, request, pending, &error).await;
+    }
+    let id = match pending {
+        Some(pending) => pending.id,
+        None => persist(state, client.clone(), request.clone()).await?.id,
+    };
+    Ok(Delivery::Redirect(format!("{}?request={id}", Ask::Consent.page())))
 }
 
 fn sign_in_page(id: AuthorizationRequestId) -> Delivery {

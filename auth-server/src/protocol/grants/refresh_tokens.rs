@@ -119,9 +119,7 @@ impl<'a> RefreshTokens<'a> {
             &self.client.client_id
         )?;
         let Some((consumed_at, sealed, successor_hash, successor_used_at)) = used else { return Ok(None) };
-        // Read anew: it may have waited for whoever was first, and have come before them. Without leeway there is none,
-        // whatever the clocks of two instances say.
-        let now = self.platform.clock.now();
+        // It may have waited for whoever was first, and have come before them: without leeway there is none all the same.
         if leeway > 0
             && now < consumed_at + TimeDelta::seconds(leeway)
             && successor_used_at.is_none()

@@ -140,7 +140,9 @@ async fn end_batch(platform: &Platform, which: &Which) -> Result<Vec<GrantId>, D
     let mut tx = platform.db.begin().await?;
     let grants = list(&mut tx, which, platform.clock.now() - STILL_BEGINNING, BATCH).await?;
     for grant in &grants {
-        end_grant(&mut tx, platform, grant.grant_id).await?;
+        if !end_grant(&mut tx, platform, grant.grant_id).await? {
+            continue;
+        }
         let details = json!({ "grant": grant.grant_id, "why": "operator" });
         let client = Some(&grant.client_id);
         audit::record(&mut tx, platform, "grant.revoked", Some(grant.user_id), client, details).await?;
