@@ -142,7 +142,7 @@ async fn a_person_signs_in_with_pkce_and_sees_who_they_are_their_code_and_their_
 
     let card = anna.get("/").await;
     assert_eq!(card.status, StatusCode::OK);
-    for shown in ["Anna Tan", "anna@example.com", "7K2M9QXD", "1 April 2030", "signup?ref=7K2M9QXD", "b•••@e•••.com"]
+    for shown in ["Anna Tan", "anna@example.com", "7K2M9QXD", "31 March 2030", "signup?ref=7K2M9QXD", "b•••@e•••.com"]
     {
         assert!(card.page.contains(shown), "{shown}");
     }
