@@ -215,6 +215,20 @@ mod tests {
         assert_eq!(overdrawn.map(|budget| budget.is_overdrawn), [false, false, true]);
     }
 
+    #[tokio::test]
+    async fn callers_whose_window_is_over_take_no_memory() {
+        each_store(|platform| async move {
+            let budgets = Budgets::new(&platform, "test-budget", 3, MINUTE);
+            budgets.spend(b"ann").await;
+            budgets.forget_old();
+            assert_eq!(budgets.0.tallies.len(), 1, "it is still counted");
+            platform.clock.advance(MINUTE * 2);
+            budgets.forget_old();
+            assert_eq!(budgets.0.tallies.len(), 0);
+        })
+        .await;
+    }
+
     #[test]
     fn a_clock_that_was_set_back_keeps_nobody_out_for_long() {
         let mut tally = Tally::default();

@@ -160,6 +160,16 @@ mod tests {
     }
 
     #[test]
+    fn an_account_is_taken_to_exist_for_so_long_and_not_for_longer_by_a_clock_set_back() {
+        let [key, _] = keys();
+        let known = Verified::default().keep("token", "key-1", &key, claims());
+        assert!(!known.exists(100, 5), "nobody looked");
+        known.exists_until(105);
+        assert!(known.exists(100, 5) && known.exists(104, 5));
+        assert!(!known.exists(105, 5) && !known.exists(99, 5) && !known.exists(-1000, 5));
+    }
+
+    #[test]
     fn however_many_tokens_come_only_so_many_are_remembered() {
         let (verified, [key, _]) = (Verified::holding(100 * 1024), keys());
         for n in 0..2000 {

@@ -75,7 +75,8 @@ pub async fn issue(
     }
     if !still_has_consent(&mut tx, client, request, signed_in.user_id).await? {
         drop(tx);
-        return taken_back(state, client, request, pending).await;
+        let error = OAuthError::new(Code::ConsentRequired, "what the person allowed was taken back a moment ago");
+        return ask_again(state, client, request, pending, Ask::Consent, error).await;
     }
     answer(state, tx, client, request, pending, signed_in).await
 }
@@ -116,32 +117,27 @@ async fn signed_out(
     request: &ValidatedRequest,
     pending: Option<&Pending>,
 ) -> Result<Delivery, OAuthError> {
-    if request.is_silent() {
-        let error = OAuthError::new(Code::LoginRequired, "the session has just ended");
-        return refuse(state, client, request, pending, &error).await;
-    }
-    Ok(sign_in_page(match pending {
-        Some(pending) => pending.id,
-        None => persist(state, client.clone(), request.clone()).await?.id,
-    }))
+    let error = OAuthError::new(Code::LoginRequired, "the session has just ended");
+    ask_again(state, client, request, pending, Ask::SignIn, error).await
 }
 
-/// What the person allowed was taken back a moment ago, in another tab: they are asked again.
-async fn taken_back(
+/// What held a moment ago holds no more: the person is asked for it, or a client that wants nobody asked is told `error`.
+async fn ask_again(
     state: &AppState,
     client: &Arc<Client>,
     request: &ValidatedRequest,
     pending: Option<&Pending>,
+    ask: Ask,
+    error: OAuthError,
 ) -> Result<Delivery, OAuthError> {
     if request.is_silent() {
-        let error = OAuthError::new(Code::ConsentRequired, "what the person allowed was taken back a moment ago");
         return refuse(state, client, request, pending, &error).await;
     }
     let id = match pending {
         Some(pending) => pending.id,
         None => persist(state, client.clone(), request.clone()).await?.id,
     };
-    Ok(Delivery::Redirect(format!("{}?request={id}", Ask::Consent.page())))
+    Ok(Delivery::Redirect(format!("{}?request={id}", ask.page())))
 }
 
 fn sign_in_page(id: AuthorizationRequestId) -> Delivery {
