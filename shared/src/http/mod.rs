@@ -18,6 +18,7 @@ mod strings;
 pub(crate) mod tls;
 #[cfg(test)]
 mod tls_tests;
+mod workers;
 
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;

@@ -29,6 +29,7 @@ use tower::Service;
 
 use super::client_certificate::ClientCertificate;
 use super::tls::{Tls, TlsError};
+use super::workers::{Held, Workers};
 use crate::config::TlsSettings;
 
 /// A year, as RFC 6797 §6.1.1 counts.
@@ -126,6 +127,7 @@ pub(super) async fn serve_with(
     let (stop, stopping) = watch::channel(false);
     let mut shutdown = pin!(shutdown);
     let places = Arc::new(Semaphore::new(bounds.connections));
+    let workers = Workers::of_this_process()?;
     let mut connections = JoinSet::new();
     let mut reloads = JoinSet::new();
     if let Some(tls) = tls.clone() {
@@ -138,8 +140,8 @@ pub(super) async fn serve_with(
     }
     loop {
         tokio::select! {
-            accepted = accept(&tcp, &places) => match accepted {
-                Ok((place, stream, peer)) => {
+            accepted = accept(&tcp, &places, workers) => match accepted {
+                Ok((place, held, stream, peer)) => {
                     let connection = Connection {
                         bounds,
                         deadline: Instant::now() + bounds.first_headers,
@@ -148,11 +150,14 @@ pub(super) async fn serve_with(
                         watcher: graceful.watcher(),
                         stopping: stopping.clone(),
                     };
-                    let tls = tls.clone();
-                    connections.spawn(async move {
-                        connection.serve(stream, tls).await;
-                        drop(place);
-                    });
+                    let (tls, worker) = (tls.clone(), held.by.clone());
+                    connections.spawn_on(
+                        async move {
+                            connection.serve(stream, tls).await;
+                            drop((place, held));
+                        },
+                        &worker,
+                    );
                 }
                 Err(error) => pause_after(error).await,
             },
@@ -169,14 +174,16 @@ pub(super) async fn serve_with(
     Ok(())
 }
 
-/// The next connection, once there is a place for it.
+/// The next connection, once there is a place for it, and the worker that is to have it.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    workers: &Workers,
+) -> io::Result<(OwnedSemaphorePermit, Held, std::net::TcpStream, SocketAddr)> {
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    Ok((place, stream, peer))
+    // It is not waited for here any more, but where it is answered.
+    Ok((place, workers.hold()?, stream.into_std()?, peer))
 }
 
 /// What a connection is given when it comes in.
@@ -191,7 +198,11 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(mut self, stream: TcpStream, tls: Option<Tls>) {
+    async fn serve(mut self, stream: std::net::TcpStream, tls: Option<Tls>) {
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::error!(%error, "can't wait for a connection"),
+        };
         // Answers are small and complete: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let mut stream = Box::pin(TimeoutStream::new(stream));
