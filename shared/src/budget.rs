@@ -4,11 +4,12 @@
 //! that much more than one would, and a request seldom waits for Redis.
 
 use std::convert::Infallible;
+use std::hash::RandomState;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quick_cache::UnitWeighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::Platform;
 use crate::cache::{self, CacheKey};
@@ -37,7 +38,7 @@ struct Inner {
     shared: Option<cache::Cache>,
     clock: Clock,
     /// Of those who were seen once, the longest ago goes first; who comes again and again stays.
-    tallies: Cache<CacheKey, Arc<Mutex<Tally>>>,
+    tallies: Cache<Vec<u8>, Arc<Mutex<Tally>>, UnitWeighter, RandomState>,
 }
 
 /// What is counted for one caller. Times are microseconds since the epoch.
@@ -70,15 +71,16 @@ impl Budgets {
     /// `max` requests in each `window`, which begins with a caller's first; `name` is what they are counted under.
     pub fn new(platform: &Platform, name: &'static str, max: u64, window: Duration) -> Self {
         let shared = platform.cache.is_shared().then(|| platform.cache.clone());
-        let tallies = Cache::with_weighter(EXPECTED, CALLERS, UnitWeighter);
+        // Callers may have chosen what they are called.
+        let hasher = RandomState::new();
+        let tallies = Cache::with(EXPECTED, CALLERS, UnitWeighter, hasher, DefaultLifecycle::default());
         Self(Arc::new(Inner { name, max, window, shared, clock: platform.clock.clone(), tallies }))
     }
 
     /// Takes one request off the caller's budget.
     pub async fn spend(&self, caller: &[u8]) -> Budget {
         let inner = &*self.0;
-        let key = CacheKey::new(inner.name, caller);
-        let Ok(tally) = inner.tallies.get_or_insert_with(&key, || Ok::<_, Infallible>(Arc::default()));
+        let Ok(tally) = inner.tallies.get_or_insert_with(caller, || Ok::<_, Infallible>(Arc::default()));
         let now = inner.clock.micros();
         let due = {
             let mut tally = locked(&tally);
@@ -90,6 +92,7 @@ impl Budgets {
             })
         };
         if let (Some(cache), Some(untold)) = (&inner.shared, due) {
+            let key = CacheKey::new(inner.name, caller);
             match seldom(cache.add(&key, untold, inner.window)).await {
                 Ok((spent, left)) => locked(&tally).settle(spent, now.saturating_add(micros(left))),
                 Err(error) => {

@@ -8,25 +8,24 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use shared::cache::CacheKey;
 
 use super::token::{Claims, Whose};
 use crate::jwks::{Key, KeySet, Thumbprint};
 
 /// Bytes of tokens, roughly: some eight thousand of them, so that nobody with many tokens takes all memory.
-const LARGEST: u64 = 8 * 1024 * 1024;
-/// What an entry takes beside its claims, which are about as long as their token.
+const LARGEST: u64 = 16 * 1024 * 1024;
+/// What an entry takes beside its token and its claims, which are about as long.
 const OVERHEAD: usize = 256;
 
-/// The tokens, by the SHA-256 of all of their text. Cheap to clone.
+/// The tokens, by all of their text: no token is taken for another, whatever their hashes. Cheap to clone.
 #[derive(Clone)]
-pub struct Verified(Arc<Cache<CacheKey, Arc<Known>, ByWeight>>);
+pub struct Verified(Arc<Cache<Box<str>, Arc<Known>, ByWeight>>);
 
 #[derive(Clone)]
 struct ByWeight;
 
-impl Weighter<CacheKey, Arc<Known>> for ByWeight {
-    fn weight(&self, _: &CacheKey, known: &Arc<Known>) -> u64 {
+impl Weighter<Box<str>, Arc<Known>> for ByWeight {
+    fn weight(&self, _: &Box<str>, known: &Arc<Known>) -> u64 {
         known.weight
     }
 }
@@ -52,7 +51,7 @@ impl Known {
             claims,
             key_id: key_id.into(),
             key,
-            weight: (length + OVERHEAD) as u64,
+            weight: (2 * length + OVERHEAD) as u64,
             unrevoked_in: AtomicU64::new(u64::MAX),
             exists_until: AtomicI64::new(i64::MIN),
         }
@@ -91,14 +90,14 @@ impl Verified {
 
     /// What this token says, if it was verified before by a key that is still the issuer's.
     pub(super) fn get(&self, token: &str, keys: &KeySet) -> Option<Arc<Known>> {
-        let known = self.0.get(&name(token))?;
+        let known = self.0.get(token)?;
         keys.holds(&known.key_id, &known.key).then_some(known)
     }
 
     /// Remembers that `key`, of this id, verified `token`.
     pub(super) fn keep(&self, token: &str, key_id: &str, key: &Key, claims: Claims) -> Arc<Known> {
         let known = Arc::new(Known::new(claims, key_id, key.thumbprint, token.len()));
-        self.0.insert(name(token), known.clone());
+        self.0.insert(token.into(), known.clone());
         known
     }
 
@@ -106,10 +105,6 @@ impl Verified {
     pub(crate) fn forget_expired(&self, now: i64) {
         self.0.retain(|_, known| !known.claims.has_ended(now));
     }
-}
-
-fn name(token: &str) -> CacheKey {
-    CacheKey::new("verified-token", token.as_bytes())
 }
 
 #[cfg(test)]
