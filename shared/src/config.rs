@@ -8,6 +8,7 @@ mod brand;
 mod check;
 mod keys;
 mod programme;
+mod reasons;
 mod tls;
 mod upstream;
 mod webhooks;

@@ -1,6 +1,6 @@
 //! Reading the configuration and saying everything that is wrong with it at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use lettre::message::Mailbox;
 use tracing_subscriber::EnvFilter;
 
 use super::keys::{Config, KEYS, Key, SECTIONS};
+use super::reasons;
 use crate::outbound::AllowList;
 use crate::secret::MasterKey;
 
@@ -98,6 +99,7 @@ pub fn load_from(
 ) -> Result<Config, ConfigError> {
     let mut mistakes = vec![];
     let mut given = BTreeMap::<String, (String, Value)>::new();
+    let mut unread = false;
 
     if let Some((name, text)) = toml {
         match text.parse::<toml::Table>() {
@@ -107,7 +109,14 @@ pub fn load_from(
                 }),
                 Err(e) => mistakes.push(Mistake { key: "(file)".into(), source: name.into(), reason: e.to_string() }),
             },
-            Err(e) => mistakes.push(Mistake { key: "(file)".into(), source: name.into(), reason: e.message().into() }),
+            Err(e) => {
+                mistakes.push(Mistake {
+                    key: "(file)".into(),
+                    source: name.into(),
+                    reason: reasons::not_toml(text, &e),
+                });
+                unread = true;
+            }
         }
     }
     let environment: BTreeMap<String, String> = environment.into_iter().collect();
@@ -144,7 +153,7 @@ pub fn load_from(
                     }
                 },
                 None => {
-                    wrong(unknown(&key));
+                    wrong(reasons::unknown(&key));
                     continue;
                 }
             },
@@ -159,10 +168,13 @@ pub fn load_from(
             Err(e) if target.path == "upstream" && matches!(e.kind, Kind::InvalidType(..) | Kind::InvalidValue(..)) => {
                 wrong(format!("does not fit at {}; see docs/CONFIGURATION.md", e.path.join(".")));
             }
-            Err(e) => wrong(format!("{}; for example {}", e.kind, example(target))),
+            Err(e) => wrong(reasons::unfit(&e.kind, target)),
         }
     }
-    if !mistakes.is_empty() {
+    // What is set may contradict what a mistake was meant to be: where one is, its section is looked at again once it is
+    // mended. What stands outside of the sections concerns them all.
+    let amiss: BTreeSet<String> = mistakes.iter().map(|mistake| section(&mistake.key).to_owned()).collect();
+    if unread || amiss.contains("") {
         return Err(ConfigError(mistakes));
     }
 
@@ -174,15 +186,19 @@ pub fn load_from(
     for (key, value) in settled {
         figment = figment.merge(Serialized::default(&key, value));
     }
-    let config: Config = figment.extract().map_err(|e| {
-        let mistakes = e.into_iter().map(|e| Mistake {
-            key: e.path.join("."),
-            source: "configuration".into(),
-            reason: e.kind.to_string(),
-        });
-        ConfigError(mistakes.collect())
-    })?;
-    let mistakes = contradictions(&config);
+    let config: Config = match figment.extract() {
+        Ok(config) => config,
+        Err(error) => {
+            mistakes.extend(error.into_iter().map(|e| Mistake {
+                key: e.path.join("."),
+                source: "configuration".into(),
+                reason: e.kind.to_string(),
+            }));
+            return Err(ConfigError(mistakes));
+        }
+    };
+    let contradictions = contradictions(&config).into_iter();
+    mistakes.extend(contradictions.filter(|mistake| !amiss.contains(section(&mistake.key))));
     if mistakes.is_empty() { Ok(config) } else { Err(ConfigError(mistakes)) }
 }
 
@@ -190,31 +206,8 @@ fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-fn example(key: &Key) -> String {
-    if key.default.is_empty() { "see docs/CONFIGURATION.md".into() } else { format!("the default, {}", key.default) }
-}
-
-fn unknown(key: &str) -> String {
-    let near = KEYS.iter().map(|k| (distance(k.path, key), k.path)).min().filter(|(d, _)| *d <= 3);
-    match near {
-        Some((_, path)) => format!("there is no such key; did you mean {path}?"),
-        None => "there is no such key; take it out".into(),
-    }
-}
-
-/// Levenshtein's distance, for «did you mean».
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = i;
-        row[0] = i + 1;
-        for (j, y) in b.chars().enumerate() {
-            let next = (corner + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            corner = row[j + 1];
-            row[j + 1] = next;
-        }
-    }
-    row.last().copied().unwrap_or_default()
+fn section(key: &str) -> &str {
+    key.split_once('.').map_or("", |(section, _)| section)
 }
 
 fn flatten(prefix: &str, value: Value, leaf: &mut impl FnMut(String, Value)) {
@@ -455,6 +448,31 @@ mod tests {
         let keys: Vec<_> = error.0.iter().map(|m| m.key.as_str()).collect();
         assert_eq!(keys, ["auth.lisden", "auth.listen", "limits.enabled", "nothing.at_all", "tokens.code_seconds"]);
         assert!(error.0[0].reason.contains("auth.listen"), "{error}");
+    }
+
+    #[test]
+    fn what_contradicts_is_told_with_what_does_not_fit_but_not_what_may_come_of_it() {
+        let pairs = [
+            ("REFERRIS__LIMITS__ENABLED", "perhaps"),
+            ("REFERRIS__BRAND__NAME", "A:B"),
+            ("REFERRIS__AUTH__PUBLIC_URL", "http://id.example.com"),
+            // Its key has a name with a mistake: that no key is there is not said.
+            ("REFERRIS__API__TLS_CERTIFICATE_FILE", "/etc/tls/chain.pem"),
+            ("REFERRIS__API__TLS_KEY_FIEL", "/etc/tls/key.pem"),
+        ];
+        let error = load_from(None, env(&pairs)).unwrap_err();
+        let keys: Vec<_> = error.0.iter().map(|m| m.key.as_str()).collect();
+        assert_eq!(keys, ["api.tls_key_fiel", "limits.enabled", "auth.public_url", "brand.name"], "{error}");
+        // Without the addresses that were meant, much could be wrong.
+        let error = load_from(None, env(&[("REFERRIS__TRUSTED_PROXIES", "x"), pairs[1]])).unwrap_err();
+        assert_eq!(error.0.len(), 1, "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_told_with_its_line() {
+        let error = load_from(Some(("referris.toml", "[auth]\n\n  listen == \"s3cret\"\n")), []).unwrap_err();
+        assert!(error.0[0].reason.starts_with("line 3, column "), "{error}");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 
     #[test]
