@@ -4,7 +4,7 @@
 //! A repository is a set of functions over [`Conn`] (reads) or [`Tx`] (writes). Dropping a `Tx` rolls it back.
 
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -23,6 +23,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 pub enum DbError {
     #[error("the database is out of reach: {0}")]
     Unavailable(#[source] sqlx::Error),
+    #[error(
+        "PostgreSQL at {0} gave no connection within {seconds} seconds; is it running, and do database.url and \
+         database.max_connections fit?",
+        seconds = ACQUIRE_TIMEOUT.as_secs()
+    )]
+    NoConnection(String),
     #[error("a unique value is taken already: {0}")]
     UniqueViolation(#[source] sqlx::Error),
     #[error("a row that is referred to is gone: {0}")]
@@ -61,7 +67,7 @@ impl From<sqlx::Error> for DbError {
 impl DbError {
     /// The database can't serve just now: worth trying again.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::NoConnection(_))
     }
 
     /// A unique index refused the row.
@@ -119,6 +125,14 @@ impl Db {
         }
     }
 
+    /// The SQLite file that `url` names, when it is not there and [`Db::open`] would make it.
+    pub fn missing_file(url: &str) -> Option<PathBuf> {
+        let options = SqliteConnectOptions::from_str(url).ok().filter(|_| url.starts_with("sqlite:"))?;
+        let file = options.get_filename();
+        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+        (!in_memory && !file.exists()).then(|| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()))
+    }
+
     async fn open_sqlite(url: &str, max_connections: u32) -> Result<Self, DbError> {
         let options = SqliteConnectOptions::from_str(url).map_err(|e| DbError::Url(e.to_string()))?;
         if let Some(parent) = options.get_filename().parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -165,7 +179,10 @@ impl Db {
                     }
                 }
             }
-            Engine::Postgres(pool) => Ok(MIGRATIONS.run(pool).await?),
+            Engine::Postgres(pool) => {
+                let mut connection = pool.acquire().await.map_err(|error| no_connection(pool, error))?;
+                Ok(MIGRATIONS.run(&mut *connection).await?)
+            }
         }
     }
 
@@ -173,7 +190,9 @@ impl Db {
     pub async fn read(&self) -> Result<Conn, DbError> {
         Ok(Conn(match &self.engine {
             Engine::Sqlite { readers, .. } => Inner::Sqlite(readers.acquire().await?),
-            Engine::Postgres(pool) => Inner::Postgres(pool.acquire().await?),
+            Engine::Postgres(pool) => {
+                Inner::Postgres(pool.acquire().await.map_err(|error| no_connection(pool, error))?)
+            }
         }))
     }
 
@@ -182,7 +201,9 @@ impl Db {
         let conn = Conn(match &self.engine {
             // IMMEDIATE: a deferred transaction that turns into a writer fails instead of waiting.
             Engine::Sqlite { writer, .. } => Inner::SqliteTx(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Engine::Postgres(pool) => Inner::PostgresTx(pool.begin().await?),
+            Engine::Postgres(pool) => {
+                Inner::PostgresTx(pool.begin().await.map_err(|error| no_connection(pool, error))?)
+            }
         });
         #[cfg(feature = "testing")]
         self.begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -209,6 +230,15 @@ impl Db {
             }
             Engine::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// Says where PostgreSQL was looked for, which the pool does not.
+fn no_connection(pool: &PgPool, error: sqlx::Error) -> DbError {
+    let options = pool.connect_options();
+    match error {
+        sqlx::Error::PoolTimedOut => DbError::NoConnection(format!("{}:{}", options.get_host(), options.get_port())),
+        other => other.into(),
     }
 }
 

@@ -46,7 +46,8 @@ pub async fn healthcheck(listen: SocketAddr, tls: bool) -> io::Result<()> {
     };
     let reply = tokio::time::timeout(Duration::from_secs(5), ask)
         .await
-        .map_err(|_| io::Error::other(format!("{address} does not answer within 5 seconds")))??;
+        .map_err(|_| io::Error::other(format!("{address} does not answer within 5 seconds")))?
+        .map_err(|error| io::Error::new(error.kind(), format!("{address} does not answer: {error}")))?;
     if !reply.starts_with(b"HTTP/1.1 200") {
         return Err(io::Error::other(format!("{address} answers, and is not ready")));
     }
@@ -71,6 +72,14 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_asks_for_health_is_told_which_address_does_not_answer() {
+        // Bound and let go: nobody listens there.
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = healthcheck(address, false).await.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{address} does not answer: ")), "{error}");
+    }
 
     #[test]
     fn everywhere_is_reached_on_this_machine() {

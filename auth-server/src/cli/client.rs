@@ -42,6 +42,13 @@ pub enum ClientCommand {
     InitialAccessToken(InitialAccessTokenCommand),
 }
 
+impl ClientCommand {
+    /// May it be the first command of all, before a server ever ran?
+    pub fn begins(&self) -> bool {
+        matches!(self, Self::Create(_) | Self::InitialAccessToken(InitialAccessTokenCommand::Create { .. }))
+    }
+}
+
 #[derive(Args)]
 pub struct Create {
     /// What people are shown when they are asked for consent.

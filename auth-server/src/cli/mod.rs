@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use shared::Platform;
@@ -117,13 +117,11 @@ async fn run(command: Command, config: Config, json: bool) -> anyhow::Result<()>
             Ok(())
         }
         Command::Client(command) => {
-            telemetry::init(&quiet(&config))?;
-            let platform = Platform::open(Arc::new(config)).await?;
+            let platform = open(config, command.begins()).await?;
             client::run(&platform, command, json).await
         }
         Command::Grant(command) => {
-            telemetry::init(&quiet(&config))?;
-            let platform = Platform::open(Arc::new(config)).await?;
+            let platform = open(config, false).await?;
             grant::run(&platform, command, json).await
         }
         Command::Templates(command) => {
@@ -136,6 +134,19 @@ async fn run(command: Command, config: Config, json: bool) -> anyhow::Result<()>
             Ok(())
         }
     }
+}
+
+/// What a command works on. Only one that `begins` something makes a database where there is none: the others were
+/// started in the wrong folder.
+async fn open(config: Config, begins: bool) -> anyhow::Result<Platform> {
+    telemetry::init(&quiet(&config))?;
+    if let Some(file) = Db::missing_file(&config.database_url()).filter(|_| !begins) {
+        let file = file.display();
+        bail!(
+            "there is no database {file}; run this in the server's folder, or give --config or DATABASE_URL as there"
+        );
+    }
+    Ok(Platform::open(Arc::new(config)).await?)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -148,6 +148,11 @@ async fn every_mistake_in_a_client_is_told_at_once(world: World) {
     {
         assert!(said.contains(mistake), "{mistake} is not named:\n{said}");
     }
+    let uris = ["--redirect-uri", "http://b.example/cb", "--redirect-uri", "https://c.example/#x"];
+    let said = refused(&create(&[&["--grant", "authorization_code"], &uris[..]].concat()).await);
+    for mistake in ["2 mistakes", "http://b.example/cb", "https://c.example/#x"] {
+        assert!(said.contains(mistake), "{mistake} is not named:\n{said}");
+    }
     let said = refused(&create(&["--grant", "magic"]).await);
     assert!(said.starts_with("error: there is no grant \"magic\""), "one by itself is said without a list:\n{said}");
 
@@ -224,6 +229,37 @@ async fn config_check_reports_every_mistake_at_once(world: World) {
     assert_eq!(serve.status.code(), Some(2));
 }
 on_both_stores!(config_check_reports_every_mistake_at_once);
+
+async fn a_command_in_the_wrong_place_says_so_and_makes_nothing(world: World) {
+    let elsewhere = world.scratch.dir.join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let run = async |url: &str, words: &[&str]| {
+        let mut command = command("auth-server", &world.scratch).await;
+        command.current_dir(&elsewhere).env("REFERRIS__DATABASE__URL", url);
+        command.env("REFERRIS__DATABASE__MIGRATE_ON_START", "true").args(words).output().await.expect("it runs")
+    };
+    for words in [
+        &["client", "list"][..],
+        &["client", "delete", "x"],
+        &["client", "initial-access-token", "list"],
+        &["grant", "list"],
+        &["grant", "revoke", "--client", "x"],
+    ] {
+        let said = refused(&run("sqlite://./data/referris.db", words).await);
+        assert!(said.contains(elsewhere.join("data/referris.db").to_str().unwrap()), "{words:?}: {said}");
+        assert!(std::fs::read_dir(&elsewhere).unwrap().next().is_none(), "{words:?} made something");
+    }
+    json_of(&run("sqlite://./data/referris.db", &[JOB, &["--json"]].concat()).await);
+    assert!(elsewhere.join("data/referris.db").exists(), "a client may be made before the server first starts");
+
+    // Bound and let go: nobody listens there.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for words in [&["client", "list"][..], &["migrate"], &["serve"]] {
+        let said = refused(&run(&format!("postgres://ann:s3cret@{nobody}/x"), words).await);
+        assert!(said.contains(&nobody.to_string()) && !said.contains("s3cret"), "{words:?}: {said}");
+    }
+}
+on_both_stores!(a_command_in_the_wrong_place_says_so_and_makes_nothing);
 
 async fn an_operator_dresses_a_client_and_looks_at_every_page(world: World) {
     let violet = ["--brand-accent-light", "#6d28d9", "--brand-theme", "dark"];
