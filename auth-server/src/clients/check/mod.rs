@@ -75,9 +75,9 @@ pub(crate) fn metadata_faults(config: &Config, guard: &Guarded, client: &NewClie
     let metadata = &client.metadata;
     let mut faults: Vec<Fault> = check_name(&client.name).err().into_iter().collect();
     faults.extend(grants::check(client, config));
+    faults.extend(redirect_uris::check(client, config));
     let groups = [
         certificates::check(metadata, config),
-        redirect_uris::check(client, config),
         keys::check(metadata, guard),
         algorithms::check(metadata),
         addresses::check(metadata),

@@ -6,37 +6,45 @@ use url::Url;
 use super::Fault;
 use crate::clients::{NewClient, Origin};
 
-pub(super) fn check(client: &NewClient, config: &Config) -> Result<(), Fault> {
+/// All that is wrong with them: of each the first thing.
+pub(super) fn check(client: &NewClient, config: &Config) -> Vec<Fault> {
     let metadata = &client.metadata;
-    let fault = |reason: String| Err(Fault::new("redirect_uris", reason));
+    let fault = |reason: String| Fault::new("redirect_uris", reason);
     if metadata.redirect_uris.is_empty() && metadata.grant_types.iter().any(|g| g == "authorization_code") {
-        return fault("redirect_uris is missing: authorization_code needs a redirect URI to answer at".into());
+        return vec![fault("redirect_uris is missing: authorization_code needs a redirect URI to answer at".into())];
     }
-    for uri in &metadata.redirect_uris {
-        if let Err(reason) = check_redirect_uri(uri) {
-            return fault(format!("the redirect URI {uri:?} {reason}"));
-        }
+    let malformed = metadata.redirect_uris.iter().filter_map(|uri| {
+        check_redirect_uri(uri).err().map(|reason| fault(format!("the redirect URI {uri:?} {reason}")))
+    });
+    let malformed: Vec<Fault> = malformed.collect();
+    if !malformed.is_empty() {
+        return malformed;
     }
     if client.origin != Origin::Operator {
-        for (member, uris) in [
+        let members = [
             ("redirect_uris", &metadata.redirect_uris),
             ("post_logout_redirect_uris", &metadata.post_logout_redirect_uris),
-        ] {
-            for uri in uris {
-                check_stranger(uri, config).map_err(|reason| Fault::new(member, format!("{uri:?} {reason}")))?;
-            }
+        ];
+        let uris = members.into_iter().flat_map(|(member, uris)| uris.iter().map(move |uri| (member, uri)));
+        let strange = uris.filter_map(|(member, uri)| {
+            check_stranger(uri, config).err().map(|reason| Fault::new(member, format!("{uri:?} {reason}")))
+        });
+        let strange: Vec<Fault> = strange.collect();
+        if !strange.is_empty() {
+            return strange;
         }
     }
-    let is_https = |uri: &String| uri.starts_with("https://");
     match metadata.application_type.as_deref() {
-        None | Some("native") => Ok(()),
-        Some("web") => match metadata.redirect_uris.iter().find(|uri| !is_https(uri) || on_this_machine(uri)) {
-            Some(uri) => fault(format!(
-                "the redirect URI {uri:?} is not for application_type web, which takes https only; say native"
-            )),
-            None => Ok(()),
-        },
-        Some(_) => Err(Fault::new("application_type", "application_type must be web or native")),
+        None | Some("native") => vec![],
+        Some("web") => {
+            let others =
+                metadata.redirect_uris.iter().filter(|uri| !uri.starts_with("https://") || on_this_machine(uri));
+            let reason = |uri: &String| {
+                format!("the redirect URI {uri:?} is not for application_type web, which takes https only; say native")
+            };
+            others.map(|uri| fault(reason(uri))).collect()
+        }
+        Some(_) => vec![Fault::new("application_type", "application_type must be web or native")],
     }
 }
 
