@@ -9,6 +9,7 @@ use oxide_auth::primitives::scope::Scope;
 use oxide_auth_async::primitives::Registrar;
 use url::Url;
 
+use super::error::{Code, OAuthError};
 use crate::clients::{Client, is_loopback};
 
 /// The registrar of one request: its client has been looked up (and, at the token endpoint, has authenticated).
@@ -56,6 +57,21 @@ impl Registrar for RequestRegistrar {
     async fn check(&self, client_id: &str, _passphrase: Option<&[u8]>) -> Result<(), RegistrarError> {
         if client_id == self.client.client_id.as_str() { Ok(()) } else { Err(RegistrarError::Unspecified) }
     }
+}
+
+/// The scope that was asked for is not the client's: what of it is not, is named.
+pub fn not_registered(client: &Client, asked: Option<&str>) -> OAuthError {
+    let asked = asked.and_then(|text| text.parse::<Scope>().ok());
+    let known = |token: &&str| client.metadata.scopes.iter().any(|scope| scope == token);
+    let mut missing: Vec<&str> = asked.iter().flat_map(Scope::iter).filter(|token| !known(token)).collect();
+    missing.sort_unstable();
+    // As much as tells what it is: it goes back in a URL.
+    let missing: Vec<String> = missing.iter().take(5).map(|token| token.chars().take(60).collect()).collect();
+    let description = match missing.join(" ") {
+        none if none.is_empty() => "the scope is malformed: names, separated by single spaces".to_owned(),
+        missing => format!("the client has not registered the scope {missing}"),
+    };
+    OAuthError::new(Code::InvalidScope, description)
 }
 
 /// Is `uri` one of the client's? Character by character (RFC 9700 §2.1); only the port of a public client's loopback

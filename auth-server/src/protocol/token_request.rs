@@ -15,6 +15,7 @@ use super::error::{Code, OAuthError};
 use super::grants::{self, GrantDetails, GrantRef, Parts, RefreshTokens};
 use super::machines::TokenFailure;
 use super::proofs::{self, UsedProof};
+use super::registrar::not_registered;
 use super::request::{Authenticated, Parameters};
 use super::tokens::{AccessToken, IdentityToken, Subject, TokenResponse};
 use crate::clients::Client;
@@ -181,7 +182,7 @@ pub fn requested_scope(client: &Client, parameters: &Parameters) -> Result<Vec<S
         Some(text) => {
             let asked: Scope = text.parse().map_err(|_| invalid_scope())?;
             if !client.registered(&asked) {
-                return Err(invalid_scope());
+                return Err(not_registered(client, Some(&text)));
             }
             grants::scope_list(&asked)
         }

@@ -5,9 +5,9 @@ use chrono::TimeDelta;
 use crate::protocol::binding::Confirmation;
 use crate::protocol::error::OAuthError;
 use crate::protocol::grants::{Stateless, scope_list};
-use crate::protocol::machines;
+use crate::protocol::machines::{self, TokenFailure};
 use crate::protocol::proofs;
-use crate::protocol::registrar::RequestRegistrar;
+use crate::protocol::registrar::{RequestRegistrar, not_registered};
 use crate::protocol::token_request::{TokenRequest, broken, failure};
 use crate::protocol::tokens::{self, AccessToken, Subject, TokenResponse};
 
@@ -20,7 +20,10 @@ pub async fn issue(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthErr
     let mut issuer = Stateless { platform };
     let (issued, scope) = machines::client_credentials(&registrar, &mut issuer, &request.authenticated(None), until)
         .await
-        .map_err(|refusal| failure(&refusal, broken))?;
+        .map_err(|refusal| match refusal {
+            TokenFailure::Scope => not_registered(request.client, request.parameters.get("scope").as_deref()),
+            other => failure(&other, broken),
+        })?;
     proofs::consume_alone(platform, request.proofs).await?;
     request.state.clients.mark_used(request.client).await?;
     let scope = scope_list(&scope);

@@ -12,7 +12,7 @@ use crate::protocol::authorization_details;
 use crate::protocol::error::{Code, OAuthError};
 use crate::protocol::grants::{self, scope_list};
 use crate::protocol::machines::{self, AuthorizationFailure};
-use crate::protocol::registrar::{RequestRegistrar, matches_registered};
+use crate::protocol::registrar::{RequestRegistrar, matches_registered, not_registered};
 use crate::protocol::request::{Parameters, doubled};
 use crate::protocol::tokens::check_resource;
 use crate::state::AppState;
@@ -139,10 +139,7 @@ pub async fn validate(
                     None => OAuthError::invalid_request("the parameter response_type is missing"),
                     Some(_) => OAuthError::new(Code::UnsupportedResponseType, "response_type must be code"),
                 }),
-                AuthorizationFailure::Scope => to_client(OAuthError::new(
-                    Code::InvalidScope,
-                    "the scope is malformed or goes beyond what the client registered",
-                )),
+                AuthorizationFailure::Scope => to_client(not_registered(&client, parameters.get("scope").as_deref())),
                 AuthorizationFailure::Extension(error) => to_client(error),
                 AuthorizationFailure::Broken => {
                     to_client(OAuthError::new(Code::ServerError, "the request can't be handled"))

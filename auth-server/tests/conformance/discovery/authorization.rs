@@ -237,7 +237,9 @@ async fn every_answer_names_the_issuer_as_announced__rfc9207_3() {
     each_document(|server, document| async move {
         assert_eq!(document["authorization_response_iss_parameter_supported"], true);
         let answer = asked(&server.app(|_| ()).await, &[("scope", "magic")]).await;
-        assert_eq!(answer.redirects_with_error("invalid_scope")["iss"], server.state.issuer());
+        let answer = answer.redirects_with_error("invalid_scope");
+        assert_eq!(answer["iss"], server.state.issuer());
+        assert!(answer["error_description"].ends_with(" magic"), "what is not registered is named");
     })
     .await;
 }

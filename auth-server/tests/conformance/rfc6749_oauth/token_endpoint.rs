@@ -176,6 +176,12 @@ async fn a_scope_beyond_the_clients_or_malformed_is_an_invalid_scope__rfc6749_5_
         for scope in ["email", "referral-codes:read email", "dragons", "\"quoted\"", "back\\slash", "\u{e9}"] {
             app.token(&[CREDENTIALS, ("scope", scope)]).await.is_error(400, "invalid_scope");
         }
+        let refused = app.token(&[CREDENTIALS, ("scope", "email referral-codes:read dragons")]).await;
+        let told = refused.is_error(400, "invalid_scope").json(400)["error_description"].clone();
+        assert!(
+            told.as_str().is_some_and(|told| told.ends_with(" dragons email")),
+            "{told} names what is not registered"
+        );
         assert_eq!(server.rows().await, before);
     })
     .await;
