@@ -32,7 +32,8 @@ pub(crate) struct Code {
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) uses: i64,
     pub(crate) max_uses: Option<i64>,
-    pub(crate) share_url: String,
+    /// By which clicks are counted.
+    pub(crate) link: String,
 }
 
 impl Code {

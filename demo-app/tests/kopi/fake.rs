@@ -287,7 +287,7 @@ async fn create_code(State(fake): State<Fake>, headers: HeaderMap, Json(new): Js
     let code = json!({
         "code": new.get("code").cloned().unwrap_or(json!("7K2M9QXD")), "status": "active",
         "created_at": fake.clock.now(), "expires_at": new["expires_at"], "uses": 0, "max_uses": null,
-        "share_url": format!("{}/signup?ref=7K2M9QXD", fake.url),
+        "share_url": format!("{}/signup?ref=7K2M9QXD", fake.url), "link": format!("{}/r/7K2M9QXD", fake.url),
     });
     state.codes.insert(0, code.clone());
     (StatusCode::CREATED, Json(code)).into_response()

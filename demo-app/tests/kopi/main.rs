@@ -130,7 +130,7 @@ async fn a_person_signs_in_with_pkce_and_sees_who_they_are_their_code_and_their_
         let mut state = fake.state();
         state.codes = vec![json!({
             "code": "7K2M9QXD", "status": "active", "created_at": noon(), "expires_at": "2030-04-01T00:00:00Z",
-            "uses": 1, "max_uses": null, "share_url": "http://127.0.0.1:8080/signup?ref=7K2M9QXD",
+            "uses": 1, "max_uses": null, "share_url": "http://127.0.0.1:8080/signup?ref=7K2M9QXD", "link": "http://127.0.0.1:8080/r/7K2M9QXD",
         })];
         state.referrals = vec![json!({
             "display_name": "Bob <b>Miller</b>", "email": "b•••@e•••.com", "status": "pending", "created_at": noon(),
@@ -142,7 +142,7 @@ async fn a_person_signs_in_with_pkce_and_sees_who_they_are_their_code_and_their_
 
     let card = anna.get("/").await;
     assert_eq!(card.status, StatusCode::OK);
-    for shown in ["Anna Tan", "anna@example.com", "7K2M9QXD", "31 March 2030", "signup?ref=7K2M9QXD", "b•••@e•••.com"]
+    for shown in ["Anna Tan", "anna@example.com", "7K2M9QXD", "31 March 2030", "/r/7K2M9QXD", "b•••@e•••.com"]
     {
         assert!(card.page.contains(shown), "{shown}");
     }
