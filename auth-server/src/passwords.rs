@@ -2,6 +2,7 @@
 //! back later»; it neither takes memory without bound nor the threads that serve everything else.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub const MAX_BYTES: usize = 1024;
 const MEMORY_KEPT: Duration = Duration::from_secs(2);
 
 /// What a caller should wait when the queue is full.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+pub const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Hashes and verifies passwords. Cheap to clone; the threads end with the last clone.
 #[derive(Clone)]
@@ -42,6 +43,8 @@ pub enum PasswordError {
     TooLong,
     #[error("a stored password hash can't be read")]
     Stored,
+    #[error("a password can't be judged")]
+    Broken,
 }
 
 impl std::fmt::Debug for Passwords {
@@ -100,6 +103,20 @@ impl Passwords {
         Ok(known & bool::from(output.as_slice().ct_eq(expected.as_bytes())))
     }
 
+    /// Does something that takes long for some passwords, in the same queue and on the same threads.
+    pub async fn think<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let (reply, answer) = oneshot::channel();
+        self.pool.push(Job::Other(Box::new(move || {
+            if !reply.is_closed() {
+                let _ = reply.send(work());
+            }
+        })))?;
+        answer.await.map_err(|_| PasswordError::Broken)
+    }
+
     /// Was `phc` made with other parameters than those configured now?
     pub fn needs_rehash(&self, phc: &str) -> bool {
         let stored = PasswordHash::new(phc).ok().and_then(|hash| Params::try_from(&hash).ok());
@@ -121,12 +138,25 @@ fn phc(params: &Params, salt: &[u8], output: &[u8]) -> String {
     .to_string()
 }
 
+/// What one of the threads is to do.
+enum Job {
+    Hash(Hash),
+    Other(Box<dyn FnOnce() + Send>),
+}
+
 /// One hash to compute.
-struct Job {
+struct Hash {
     params: Params,
     password: Zeroizing<Vec<u8>>,
     salt: Vec<u8>,
     reply: oneshot::Sender<Zeroizing<[u8; 32]>>,
+}
+
+impl Job {
+    /// Nobody waits for it any more, as far as can be told.
+    fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Hash(hash) if hash.reply.is_closed())
+    }
 }
 
 struct Pool {
@@ -159,7 +189,7 @@ impl Pool {
             let queue = queue.clone();
             std::thread::Builder::new()
                 .name(format!("password-{n}"))
-                .stack_size(256 * 1024)
+                .stack_size(1024 * 1024)
                 .spawn(move || work(&queue))
                 .expect("the system has threads to give");
         }
@@ -170,21 +200,25 @@ impl Pool {
         // NFKC, so that «é» typed on another keyboard is the same password (NIST SP 800-63B §3.1.1.2).
         let password = Zeroizing::new(password.nfkc().collect::<String>().into_bytes());
         let (reply, answer) = oneshot::channel();
-        {
-            let mut jobs = self.queue.lock();
-            if jobs.waiting.len() >= self.longest {
-                // Those whose callers have left stand in nobody's way.
-                jobs.waiting.retain(|job| !job.reply.is_closed());
-            }
-            if jobs.waiting.len() >= self.longest {
-                tracing::warn!("the queue of passwords to hash is full");
-                return Err(PasswordError::Busy { retry_after: RETRY_AFTER });
-            }
-            jobs.waiting.push_back(Job { params, password, salt, reply });
-        }
-        self.queue.changed.notify_one();
+        self.push(Job::Hash(Hash { params, password, salt, reply }))?;
         // A worker drops a job unanswered only if argon2 refused its parameters, which only a stored hash can cause.
         answer.await.map_err(|_| PasswordError::Stored)
+    }
+
+    fn push(&self, job: Job) -> Result<(), PasswordError> {
+        let mut jobs = self.queue.lock();
+        if jobs.waiting.len() >= self.longest {
+            // Those whose callers have left stand in nobody's way.
+            jobs.waiting.retain(|job| !job.is_abandoned());
+        }
+        if jobs.waiting.len() >= self.longest {
+            tracing::warn!("the queue of passwords to hash is full");
+            return Err(PasswordError::Busy { retry_after: RETRY_AFTER });
+        }
+        jobs.waiting.push_back(job);
+        drop(jobs);
+        self.queue.changed.notify_one();
+        Ok(())
     }
 }
 
@@ -205,9 +239,17 @@ fn work(queue: &Queue) {
     }
     let mut memory: Vec<Block> = Vec::new();
     while let Some(job) = next(queue, &mut memory) {
-        if job.reply.is_closed() {
-            continue;
-        }
+        let job = match job {
+            Job::Hash(hash) if hash.reply.is_closed() => continue,
+            Job::Hash(hash) => hash,
+            Job::Other(work) => {
+                // The thread serves others after it.
+                if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                    tracing::error!("judging a password panicked");
+                }
+                continue;
+            }
+        };
         let needed = job.params.block_count();
         if memory.len() < needed {
             memory.resize(needed, Block::default());
@@ -299,6 +341,15 @@ mod tests {
         for broken in ["", "$argon2id$v=19$m=64,t=1,p=1", "$2b$12$abc", "plain"] {
             assert_eq!(new.verify(Some(broken), "x").await, Err(PasswordError::Stored), "{broken}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_is_thought_about_on_the_same_threads_and_a_panic_ends_none() {
+        let (passwords, _scratch) = passwords(&[("PASSWORDS__WORKERS", "1")]).await;
+        let named = || std::thread::current().name().map(str::to_owned);
+        assert_eq!(passwords.think(named).await.unwrap().as_deref(), Some("password-0"));
+        assert_eq!(passwords.think(|| panic!("on purpose")).await, Err::<(), _>(PasswordError::Broken));
+        assert!(passwords.hash("correct horse").await.is_ok());
     }
 
     #[tokio::test]

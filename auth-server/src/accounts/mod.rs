@@ -22,7 +22,6 @@ pub mod upstream;
 pub mod verification;
 pub mod ways_in;
 
-use shared::config::Config;
 use shared::db::{DbError, Tx};
 use shared::email::Email;
 use shared::ids::UserId;
@@ -31,8 +30,10 @@ use shared::referrals::deletion::queue as queue_deletion;
 use shared::referrals::store::{self, Refusal};
 use shared::revocations::{Kind, revoke};
 use shared::{Platform, audit, execute};
+use zeroize::Zeroizing;
 
 use crate::AppState;
+use crate::passwords::PasswordError;
 use crate::printable::is_deceptive;
 
 pub use strength::Weakness;
@@ -229,29 +230,48 @@ fn looks_like_a_host(text: &str) -> bool {
     })
 }
 
+/// Why a password is not taken.
+#[derive(Debug)]
+pub enum Unfit {
+    Fault(Fault),
+    /// It was not looked at.
+    Unknown(PasswordError),
+}
+
 /// A new password against the policy: long enough, short enough to be hashed whole, and not among the first that anyone
 /// guesses. Rules of composition make none better (NIST SP 800-63B §3.1.1.2).
-pub fn check_password(password: &str, email: Option<&Email>, config: &Config) -> Result<(), Fault> {
+///
+/// # Errors
+/// What to tell the person; or that too many passwords wait to be looked at.
+pub async fn check_password(state: &AppState, password: &str, email: Option<&Email>) -> Result<(), Unfit> {
+    let config = &state.platform.config;
     let min = config.passwords.min_length;
-    if password.len() > crate::passwords::MAX_BYTES {
-        Err(Fault::PasswordLong)
+    let fault = if password.len() > crate::passwords::MAX_BYTES {
+        Fault::PasswordLong
     } else if password.chars().count() < min as usize {
-        Err(Fault::PasswordShort { min })
+        Fault::PasswordShort { min }
     } else if common::is_easily_guessed(password, email) {
-        Err(Fault::PasswordCommon)
+        Fault::PasswordCommon
     } else {
-        strength::estimate(password, email, config.accounts.password_min_score).map_err(Fault::PasswordWeak)
-    }
+        let (password, email) = (Zeroizing::new(password.to_owned()), email.cloned());
+        let least = config.accounts.password_min_score;
+        let estimate = move || strength::estimate(&password, email.as_ref(), least);
+        match state.passwords.think(estimate).await.map_err(Unfit::Unknown)? {
+            Ok(()) => return Ok(()),
+            Err(weakness) => Fault::PasswordWeak(weakness),
+        }
+    };
+    Err(Unfit::Fault(fault))
 }
 
 /// The same, and whether others have lost it, wherever somebody chooses a password. It may ask a service outside: call it
 /// outside any transaction.
 ///
 /// # Errors
-/// What to tell the person.
-pub async fn check_new_password(state: &AppState, password: &str, email: Option<&Email>) -> Result<(), Fault> {
-    check_password(password, email, &state.platform.config)?;
-    if state.outside.is_breached(password).await { Err(Fault::PasswordBreached) } else { Ok(()) }
+/// As [`check_password`].
+pub async fn check_new_password(state: &AppState, password: &str, email: Option<&Email>) -> Result<(), Unfit> {
+    check_password(state, password, email).await?;
+    if state.outside.is_breached(password).await { Err(Unfit::Fault(Fault::PasswordBreached)) } else { Ok(()) }
 }
 
 /// A language tag (BCP 47) as we keep it; empty is absent.

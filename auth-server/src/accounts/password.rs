@@ -11,8 +11,8 @@ use shared::outbox::Notice;
 use shared::users::User;
 use shared::{Platform, audit, execute, fetch_optional};
 
-use super::{Fault, check_new_password, check_password, email_change, factors, notices};
-use crate::passwords::PasswordError;
+use super::{Fault, Unfit, check_new_password, check_password, email_change, factors, notices};
+use crate::passwords::{PasswordError, RETRY_AFTER};
 use crate::sessions::SignedIn;
 use crate::{AppState, sessions};
 
@@ -46,12 +46,22 @@ pub enum PasswordFailure {
     Db(#[from] DbError),
 }
 
+impl From<Unfit> for PasswordFailure {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Fault(fault) => Self::New(fault),
+            Unfit::Unknown(error) => error.into(),
+        }
+    }
+}
+
 impl From<PasswordError> for PasswordFailure {
     fn from(error: PasswordError) -> Self {
         match error {
             PasswordError::Busy { retry_after } => Self::Busy(retry_after),
             PasswordError::TooLong => Self::New(Fault::PasswordLong),
             PasswordError::Stored => Self::Wrong,
+            PasswordError::Broken => Self::Busy(RETRY_AFTER),
         }
     }
 }
@@ -106,9 +116,9 @@ pub async fn change(
 ) -> Result<(), PasswordFailure> {
     let platform = &state.platform;
     let email = Email::parse(&user.email).ok();
-    check_password(new, email.as_ref(), &platform.config).map_err(PasswordFailure::New)?;
+    check_password(state, new, email.as_ref()).await?;
     let before = confirm(state, signed_in, current).await?;
-    check_new_password(state, new, email.as_ref()).await.map_err(PasswordFailure::New)?;
+    check_new_password(state, new, email.as_ref()).await?;
     let phc = state.passwords.hash(new).await?;
     let now = platform.clock.now();
     let mut tx = platform.db.begin().await?;

@@ -26,7 +26,9 @@ use shared::users::{self, User};
 use shared::{Platform, audit, execute, fetch_optional};
 use subtle::ConstantTimeEq;
 
-use super::{Fault, check_new_password, check_password, email_change, factors, notices, signup, typed_code, upstream};
+use super::{
+    Fault, Unfit, check_new_password, check_password, email_change, factors, notices, signup, typed_code, upstream,
+};
 use crate::passwords::PasswordError;
 use crate::{AppState, sessions};
 
@@ -63,12 +65,21 @@ pub enum ResetError {
     Db(#[from] DbError),
 }
 
+impl From<Unfit> for ResetError {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Fault(fault) => Self::Password(fault),
+            Unfit::Unknown(error) => error.into(),
+        }
+    }
+}
+
 impl From<PasswordError> for ResetError {
     fn from(error: PasswordError) -> Self {
         match error {
             PasswordError::Busy { retry_after } => Self::Busy(retry_after),
             PasswordError::TooLong => Self::Password(Fault::PasswordLong),
-            PasswordError::Stored => Self::Busy(MINUTE),
+            PasswordError::Stored | PasswordError::Broken => Self::Busy(MINUTE),
         }
     }
 }
@@ -201,7 +212,7 @@ pub async fn reset(state: &AppState, proof: &Proof, password: &str, ip: &ClientI
     let platform = &state.platform;
     platform.limits.check("reset", &ip.bucket(), platform.config.limits.signins_per_minute, MINUTE).await?;
     // First what can be said without using up a try. The address is not known yet to who types a code.
-    check_password(password, None, &platform.config).map_err(ResetError::Password)?;
+    check_password(state, password, None).await?;
     let id = match proof {
         Proof::Link(token) => by_link(platform, token).await?,
         Proof::Code { id, code } => {
@@ -210,7 +221,7 @@ pub async fn reset(state: &AppState, proof: &Proof, password: &str, ip: &ClientI
         }
     };
     let email = email_of(platform, id).await?;
-    check_new_password(state, password, email.as_ref()).await.map_err(ResetError::Password)?;
+    check_new_password(state, password, email.as_ref()).await?;
     let phc = state.passwords.hash(password).await?;
     let mut tx = platform.db.begin().await?;
     let user = consume(&mut tx, platform, id, &phc).await?;

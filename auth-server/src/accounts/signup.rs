@@ -22,7 +22,7 @@ use shared::referrals::trace::Trace;
 use shared::users::{self, NewUser};
 use shared::{Platform, audit, execute};
 
-use super::{Fault, NotAName, address, check_new_password, check_password, locale, name};
+use super::{Fault, NotAName, Unfit, address, check_password, locale, name};
 use crate::AppState;
 use crate::outside::hunter::{EmailVerdict, Reason, inline_email_check};
 use crate::passwords::PasswordError;
@@ -93,7 +93,7 @@ impl From<PasswordError> for SignUpError {
         match error {
             PasswordError::Busy { retry_after } => Self::Busy(retry_after),
             PasswordError::TooLong => Self::Invalid(vec![Fault::PasswordLong]),
-            PasswordError::Stored => Self::Busy(MINUTE),
+            PasswordError::Stored | PasswordError::Broken => Self::Busy(MINUTE),
         }
     }
 }
@@ -150,7 +150,12 @@ pub async fn sign_up_once(
     if config.accounts.signup == SignUpPolicy::Off {
         return Err(SignUpError::Closed);
     }
-    let mut checked = check(platform, &account, true)?;
+    let password = match check_password(state, &account.password, address(&account.email).ok().as_ref()).await {
+        Ok(()) => None,
+        Err(Unfit::Fault(fault)) => Some(fault),
+        Err(Unfit::Unknown(error)) => return Err(error.into()),
+    };
+    let mut checked = check(platform, &account, password)?;
     let required = config.accounts.email_verification == EmailVerification::Required;
 
     // Looked at before the work of hashing; what counts is the transaction.
@@ -163,9 +168,9 @@ pub async fn sign_up_once(
     if taken.is_some() && !required {
         return Err(SignUpError::TakenEmail);
     }
-    check_new_password(state, &account.password, Some(&checked.email))
-        .await
-        .map_err(|f| SignUpError::Invalid(vec![f]))?;
+    if state.outside.is_breached(&account.password).await {
+        return Err(SignUpError::Invalid(vec![Fault::PasswordBreached]));
+    }
     // After everything that costs nothing: each question is paid for.
     if config.verification.inline && may_ask(platform, ip).await {
         match inline_email_check(state, &checked.email).await {
@@ -229,14 +234,17 @@ async fn keep_answer(
     }
 }
 
-/// Every fault that can be told without asking anyone. Who comes from another provider has no password here.
-pub(super) fn check(platform: &Platform, account: &NewAccount, with_password: bool) -> Result<Checked, SignUpError> {
+/// Every fault that can be told without asking anyone, that of the password among them. Who comes from another provider has
+/// none here.
+pub(super) fn check(
+    platform: &Platform,
+    account: &NewAccount,
+    password: Option<Fault>,
+) -> Result<Checked, SignUpError> {
     let accounts = &platform.config.accounts;
     let mut faults = vec![];
     let email = address(&account.email).map_err(|fault| faults.push(fault)).ok();
-    if with_password && let Err(fault) = check_password(&account.password, email.as_ref(), &platform.config) {
-        faults.push(fault);
-    }
+    faults.extend(password);
     let mut read = |text: &Option<String>, fault: fn(NotAName) -> Fault| {
         name(text.as_deref()).unwrap_or_else(|why| {
             faults.push(fault(why));

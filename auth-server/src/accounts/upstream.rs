@@ -333,7 +333,7 @@ pub async fn sign_up(
     if config.accounts.signup == SignUpPolicy::Off {
         return Err(SignUpError::Closed);
     }
-    let mut checked = signup::check(platform, &account, false)?;
+    let mut checked = signup::check(platform, &account, None)?;
     let identity = &waiting.identity;
     let vouched = identity.email_verified
         && identity.email.as_deref().and_then(|email| Email::parse(email).ok()).is_some_and(|email| {

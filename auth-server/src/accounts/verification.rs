@@ -239,7 +239,7 @@ async fn entitle(state: &AppState, token: &PlainToken, asker: &Asker<'_>) -> Res
         Ok(true) => Ok(entitled),
         Ok(false) | Err(PasswordError::TooLong) => Err(ConfirmError::WrongPassword),
         Err(PasswordError::Busy { retry_after }) => Err(ConfirmError::Busy(retry_after)),
-        Err(error @ PasswordError::Stored) => {
+        Err(error @ (PasswordError::Stored | PasswordError::Broken)) => {
             tracing::error!(%error, "a confirmation is refused");
             Err(ConfirmError::WrongPassword)
         }
