@@ -154,7 +154,8 @@ impl Problem {
 
     /// 409: collides with what is there; `slug` says with what.
     pub fn conflict(slug: &str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::CONFLICT, slug, "This collides with what is there already").with_detail(detail)
+        let title = catalogue::find(slug).map_or("This collides with what is there already", |kind| kind.title);
+        Self::new(StatusCode::CONFLICT, slug, title).with_detail(detail)
     }
 
     /// 422: an `Idempotency-Key` that came before, with another request.

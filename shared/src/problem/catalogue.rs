@@ -71,43 +71,43 @@ kinds! {
         "The address exists, and answers other methods: `Allow` lists them.",
         "Use one of those.",
         None;
-    "code-active", 409, "This collides with what is there already",
+    "code-active", 409, "There is an active code already",
         "The person has an active referral code, and may have one at a time.",
         "Use that one, or delete it first.",
         Some("there is an active code; delete it before making another");
-    "code-taken", 409, "This collides with what is there already",
+    "code-taken", 409, "The code is taken",
         "Somebody has, or had, the referral code that was asked for. Codes that look alike are one.",
         "Choose another, or leave `code` out and have one drawn.",
         Some("somebody has or had this code");
-    "email-taken", 409, "This collides with what is there already",
+    "email-taken", 409, "The email address is taken",
         "There is an account with this email address already.",
         "Have the person sign in.",
         Some("this address has an account already; sign in");
-    "endpoint-disabled", 409, "This collides with what is there already",
+    "endpoint-disabled", 409, "The webhook endpoint is disabled",
         "Nothing is sent to a webhook endpoint that is disabled.",
         "Enable it first: PATCH it with `{\"status\": \"enabled\"}`.",
         Some("the endpoint is disabled; enable it first");
-    "idempotency-key-in-use", 409, "This collides with what is there already",
+    "idempotency-key-in-use", 409, "The same request is under way",
         "The same request, with this `Idempotency-Key`, is being answered just now.",
         "Send it again in a moment, with the same key: the answer will be there.",
         Some("the same request is being answered just now");
-    "invitation-not-waiting", 409, "This collides with what is there already",
+    "invitation-not-waiting", 409, "The invitation waits no more",
         "The invitation was sent, has failed, or was withdrawn before.",
         "Nothing more can be done about it. Get it to see which.",
         Some("it was sent, failed or was withdrawn before");
-    "referral-held", 409, "This collides with what is there already",
+    "referral-held", 409, "The referral is held",
         "The referral qualified, and its hold is not over; `detail` says when it is.",
         "Wait: it is rewarded by itself then. Or reward it now, with `despite_hold`.",
         Some("it is held until 2030-02-14 12:00:00 UTC");
-    "referral-status", 409, "This collides with what is there already",
+    "referral-status", 409, "The referral's status does not allow this",
         "What is asked can't be done to a referral of this status.",
         "Get the referral: perhaps somebody else was faster. `detail` says what it is and what it was to be.",
         Some("a referral that is pending can't become qualified");
-    "referral-under-review", 409, "This collides with what is there already",
+    "referral-under-review", 409, "The referral is under review",
         "Something speaks against the referral, and nobody has looked at it.",
         "Look at its signals, and clear or reject it.",
         Some("something speaks against it: it waits for somebody to look at that");
-    "too-many-endpoints", 409, "This collides with what is there already",
+    "too-many-endpoints", 409, "There are too many webhook endpoints",
         "The caller has as many webhook endpoints as it may.",
         "Delete one that is not needed, or have the operator raise `webhooks.max_endpoints`.",
         Some("a client may have 20 endpoints; delete one first");

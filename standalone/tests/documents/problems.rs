@@ -103,7 +103,8 @@ fn problems_in(file: &str, text: &str) -> Vec<Made> {
     for (call, conflict) in [("Problem::new(", false), ("Self::new(", false), ("Problem::conflict(", true)] {
         for (start, _) in text.match_indices(call) {
             let arguments = &text[start + call.find('(').unwrap_or_default()..];
-            let end = arguments.find(';').unwrap_or(arguments.len());
+            // Where the statement ends, or the block whose value it is.
+            let end = arguments.find([';', '}']).unwrap_or(arguments.len());
             let arguments = &arguments[..end];
             // Of other types than a problem nothing is wanted.
             if call == "Self::new(" && !arguments[1..].trim_start().starts_with("StatusCode::") {
