@@ -3,6 +3,7 @@
 //! other thread for it.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 
@@ -17,10 +18,20 @@ struct Worker {
     connections: Arc<()>,
 }
 
+/// Threads that each may have for what blocks: looking up the names of hosts, above all.
+const BLOCKING: usize = 32;
+
 /// A connection that a worker has, until it is dropped.
 pub(super) struct Held {
     pub(super) by: Handle,
     _connection: Arc<()>,
+}
+
+/// As many as the program's own runtime has.
+fn wanted() -> usize {
+    let told =
+        std::env::var("TOKIO_WORKER_THREADS").ok().and_then(|count| count.parse().ok()).filter(|count| *count > 0);
+    told.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
 impl Workers {
@@ -29,20 +40,28 @@ impl Workers {
     /// # Errors
     /// When the system gives no thread, or nothing to wait for sockets with.
     pub(super) fn of_this_process() -> io::Result<&'static Self> {
-        static WORKERS: LazyLock<io::Result<Workers>> =
-            LazyLock::new(|| Workers::start(thread::available_parallelism()?.get()));
+        static WORKERS: LazyLock<io::Result<Workers>> = LazyLock::new(|| Workers::start(wanted()));
         WORKERS.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))
     }
 
     fn start(count: usize) -> io::Result<Self> {
         let worker = |number| {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                // What other threads bring (an answer of the database, a new connection) waits for few of its own.
+                .global_queue_interval(7)
+                .max_blocking_threads(BLOCKING)
+                .build()?;
             let handle = runtime.handle().clone();
             // As long as the process: what other threads wait for, a connection of the database for one, may have been
             // opened here.
-            thread::Builder::new()
-                .name(format!("answers-{number}"))
-                .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+            let run = move || {
+                let _ = catch_unwind(AssertUnwindSafe(|| runtime.block_on(std::future::pending::<()>())));
+                // Its connections would be given to nobody else, and new ones to it: whoever watches starts us anew.
+                tracing::error!("a thread that answers requests ended");
+                std::process::abort();
+            };
+            thread::Builder::new().name(format!("answers-{number}")).spawn(run)?;
             Ok(Worker { runtime: handle, connections: Arc::default() })
         };
         (0..count).map(worker).collect::<io::Result<_>>().map(Self)
