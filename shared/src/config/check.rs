@@ -99,7 +99,6 @@ pub fn load_from(
 ) -> Result<Config, ConfigError> {
     let mut mistakes = vec![];
     let mut given = BTreeMap::<String, (String, Value)>::new();
-    let mut unread = false;
 
     if let Some((name, text)) = toml {
         match text.parse::<toml::Table>() {
@@ -115,7 +114,6 @@ pub fn load_from(
                     source: name.into(),
                     reason: reasons::not_toml(text, &e),
                 });
-                unread = true;
             }
         }
     }
@@ -173,8 +171,8 @@ pub fn load_from(
     }
     // What is set may contradict what a mistake was meant to be: where one is, its section is looked at again once it is
     // mended. What stands outside of the sections concerns them all.
-    let amiss: BTreeSet<String> = mistakes.iter().map(|mistake| section(&mistake.key).to_owned()).collect();
-    if unread || amiss.contains("") {
+    let amiss: BTreeSet<&'static str> = mistakes.iter().map(|mistake| section(&mistake.key)).collect();
+    if amiss.contains("") {
         return Err(ConfigError(mistakes));
     }
 
@@ -206,8 +204,15 @@ fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-fn section(key: &str) -> &str {
-    key.split_once('.').map_or("", |(section, _)| section)
+/// The section that a key stands in; none for those that stand outside, for a file, and in a section that nobody knows. The
+/// two services know of each other, so that their sections are one here.
+fn section(key: &str) -> &'static str {
+    let name = key.split_once('.').map_or("", |(section, _)| section);
+    match SECTIONS.iter().find(|(known, _)| *known == name) {
+        Some(("api", _)) => "auth",
+        Some((known, _)) => known,
+        None => "",
+    }
 }
 
 fn flatten(prefix: &str, value: Value, leaf: &mut impl FnMut(String, Value)) {
@@ -455,17 +460,35 @@ mod tests {
         let pairs = [
             ("REFERRIS__LIMITS__ENABLED", "perhaps"),
             ("REFERRIS__BRAND__NAME", "A:B"),
-            ("REFERRIS__AUTH__PUBLIC_URL", "http://id.example.com"),
+            ("REFERRIS__DEMO__LISTEN", "nowhere"),
+            ("REFERRIS__SMTP__FROM", "nobody"),
             // Its key has a name with a mistake: that no key is there is not said.
             ("REFERRIS__API__TLS_CERTIFICATE_FILE", "/etc/tls/chain.pem"),
             ("REFERRIS__API__TLS_KEY_FIEL", "/etc/tls/key.pem"),
+            // Nor is that the two are the same, when one is not what it was meant to be.
+            ("REFERRIS__AUTH__PUBLIC_URL", "id.example.com"),
+            ("REFERRIS__API__PUBLIC_URL", "http://127.0.0.1:8080"),
         ];
         let error = load_from(None, env(&pairs)).unwrap_err();
         let keys: Vec<_> = error.0.iter().map(|m| m.key.as_str()).collect();
-        assert_eq!(keys, ["api.tls_key_fiel", "limits.enabled", "auth.public_url", "brand.name"], "{error}");
-        // Without the addresses that were meant, much could be wrong.
-        let error = load_from(None, env(&[("REFERRIS__TRUSTED_PROXIES", "x"), pairs[1]])).unwrap_err();
-        assert_eq!(error.0.len(), 1, "{error}");
+        let first = ["api.tls_key_fiel", "auth.public_url", "demo.listen", "limits.enabled"];
+        assert_eq!(keys, [&first[..], &["smtp.from", "brand.name"]].concat(), "{error}");
+        // Without the addresses that were meant, or a section that was, much could be wrong.
+        for vague in ["REFERRIS__TRUSTED_PROXIES", "REFERRIS__BARND__NAME"] {
+            let error = load_from(None, env(&[(vague, "x"), pairs[1]])).unwrap_err();
+            assert_eq!(error.0.len(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn of_a_url_with_a_secret_in_it_nothing_is_repeated() {
+        for url in
+            ["https://ann:s3cret@h.example", "https://h.example?key=s3cret", "h.example#s3cret", "ftp://s3cret@h"]
+        {
+            let error = load_from(None, env(&[("REFERRIS__BREACHED_PASSWORDS__URL", url)])).unwrap_err();
+            assert_eq!(error.0[0].key, "breached_passwords.url");
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
     }
 
     #[test]

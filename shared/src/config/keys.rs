@@ -522,15 +522,17 @@ impl PublicUrl {
 impl TryFrom<String> for PublicUrl {
     type Error = String;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let url = url::Url::parse(&text).map_err(|e| format!("{text:?} is not a URL ({e}); write https://host"))?;
+        // Somebody's secret may stand there.
+        let shown = if text.contains(['@', '?', '#']) { "it".to_owned() } else { format!("{text:?}") };
+        let url = url::Url::parse(&text).map_err(|e| format!("{shown} is not a URL ({e}); write https://host"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(format!("{text:?} is not an http(s) URL; write https://host"));
+            return Err(format!("{shown} is not an http(s) URL; write https://host"));
         }
         if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-            return Err(format!("{text:?} may have no user, query or fragment (RFC 8414 §2)"));
+            return Err(format!("{shown} may have no user, query or fragment (RFC 8414 §2)"));
         }
         if text.ends_with('/') {
-            return Err(format!("{text:?} ends with a slash; leave it out"));
+            return Err(format!("{shown} ends with a slash; leave it out"));
         }
         Ok(Self(text))
     }
