@@ -23,11 +23,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 pub enum DbError {
     #[error("the database is out of reach: {0}")]
     Unavailable(#[source] sqlx::Error),
-    #[error(
-        "PostgreSQL at {0} gave no connection within {seconds} seconds; is it running, and do database.url and \
-         database.max_connections fit?",
-        seconds = ACQUIRE_TIMEOUT.as_secs()
-    )]
+    #[error("PostgreSQL at {0}")]
     NoConnection(String),
     #[error("a unique value is taken already: {0}")]
     UniqueViolation(#[source] sqlx::Error),
@@ -130,7 +126,9 @@ impl Db {
         let options = SqliteConnectOptions::from_str(url).ok().filter(|_| url.starts_with("sqlite:"))?;
         let file = options.get_filename();
         let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-        (!in_memory && !file.exists()).then(|| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()))
+        // One that can't be looked for is told of when it is opened.
+        (!in_memory && file.try_exists().is_ok_and(|exists| !exists))
+            .then(|| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()))
     }
 
     async fn open_sqlite(url: &str, max_connections: u32) -> Result<Self, DbError> {
@@ -233,11 +231,20 @@ impl Db {
     }
 }
 
-/// Says where PostgreSQL was looked for, which the pool does not.
+/// Says where PostgreSQL was looked for, which neither the pool nor the system does.
 fn no_connection(pool: &PgPool, error: sqlx::Error) -> DbError {
     let options = pool.connect_options();
+    let place = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
     match error {
-        sqlx::Error::PoolTimedOut => DbError::NoConnection(format!("{}:{}", options.get_host(), options.get_port())),
+        sqlx::Error::PoolTimedOut => DbError::NoConnection(format!(
+            "{place} gave no connection within {} seconds; is it running, and do database.url and \
+             database.max_connections fit?",
+            ACQUIRE_TIMEOUT.as_secs()
+        )),
+        sqlx::Error::Io(error) => DbError::NoConnection(format!("{place} is out of reach: {error}")),
         other => other.into(),
     }
 }

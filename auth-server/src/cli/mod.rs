@@ -136,8 +136,8 @@ async fn run(command: Command, config: Config, json: bool) -> anyhow::Result<()>
     }
 }
 
-/// What a command works on. Only one that `begins` something makes a database where there is none: the others were
-/// started in the wrong folder.
+/// What a command works on. Only one that `begins` something makes a database, and a key, where there are none: the others
+/// were started in the wrong folder.
 async fn open(config: Config, begins: bool) -> anyhow::Result<Platform> {
     telemetry::init(&quiet(&config))?;
     if let Some(file) = Db::missing_file(&config.database_url()).filter(|_| !begins) {
@@ -145,6 +145,11 @@ async fn open(config: Config, begins: bool) -> anyhow::Result<Platform> {
         bail!(
             "there is no database {file}; run this in the server's folder, or give --config or DATABASE_URL as there"
         );
+    }
+    let key = config.data_dir.join("master.key");
+    if !begins && config.keys.master_key.is_none() && key.try_exists().is_ok_and(|exists| !exists) {
+        let key = key.display();
+        bail!("there is no {key}; run this in the server's folder, or give --config or keys.master_key as there");
     }
     Ok(Platform::open(Arc::new(config)).await?)
 }
