@@ -65,10 +65,15 @@ pub fn not_registered(client: &Client, asked: Option<&str>) -> OAuthError {
     let known = |token: &&str| client.metadata.scopes.iter().any(|scope| scope == token);
     let mut missing: Vec<&str> = asked.iter().flat_map(Scope::iter).filter(|token| !known(token)).collect();
     missing.sort_unstable();
+    // Names as scopes have them, and nothing that would be something else where it is shown.
+    let is_plain = |token: &&str| token.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/-".contains(&b));
+    if !missing.iter().all(is_plain) {
+        missing.clear();
+    }
     // As much as tells what it is: it goes back in a URL.
     let missing: Vec<String> = missing.iter().take(5).map(|token| token.chars().take(60).collect()).collect();
     let description = match missing.join(" ") {
-        none if none.is_empty() => "the scope is malformed: names, separated by single spaces".to_owned(),
+        none if none.is_empty() => "the scope is malformed or goes beyond what the client registered".to_owned(),
         missing => format!("the client has not registered the scope {missing}"),
     };
     OAuthError::new(Code::InvalidScope, description)

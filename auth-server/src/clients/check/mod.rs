@@ -63,7 +63,7 @@ pub(super) fn check(platform: &Platform, client: NewClient) -> Result<Client, Cl
 }
 
 /// Everything that is wrong with a client that is to be registered, as far as it can be told without asking anybody else:
-/// of each group of rules the first that it breaks.
+/// of most groups of rules the first that it breaks, and all redirect URIs that can't be.
 pub fn faults(platform: &Platform, client: &NewClient) -> Vec<Fault> {
     let mut faults: Vec<Fault> = check_id(client).err().into_iter().collect();
     faults.extend(metadata_faults(&platform.config, platform.outbound.guarded(), client));
