@@ -252,6 +252,13 @@ async fn a_command_in_the_wrong_place_says_so_and_makes_nothing(world: World) {
     json_of(&run("sqlite://./data/referris.db", &[JOB, &["--json"]].concat()).await);
     assert!(elsewhere.join("data/referris.db").exists(), "a client may be made before the server first starts");
 
+    // The right database, and the key of another folder: none is made there either.
+    let mut listing = command("auth-server", &world.scratch).await;
+    listing.current_dir(&elsewhere).env("REFERRIS__DATABASE__URL", "sqlite://./data/referris.db");
+    listing.env("REFERRIS__DATA_DIR", "./nowhere").env_remove("REFERRIS__KEYS__MASTER_KEY");
+    let said = refused(&listing.args(["client", "list"]).output().await.expect("it runs"));
+    assert!(said.contains("./nowhere/master.key") && !elsewhere.join("nowhere").exists(), "{said}");
+
     // Bound and let go: nobody listens there.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for words in [&["client", "list"][..], &["migrate"], &["serve"]] {
